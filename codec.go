@@ -3,7 +3,7 @@ package ringdht
 import "github.com/x/ringdht/internal/codec"
 
 // Codec turns values into bytes and back: the messages between nodes and registry, and what
-// programs send with [Node.SendValue]. All members of a ring use the same codec; the handshake
+// programs send with [Service.SendValue]. All members of a ring use the same codec; the handshake
 // compares names. Relays never use it.
 //
 // A codec must be safe for concurrent use. It must carry structs with fields of integers, booleans,

@@ -2,8 +2,7 @@ package ringdht
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
 
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
@@ -28,11 +27,11 @@ type Message struct {
 	Source ID
 	Hops   int          // links crossed on the way; 0 from the node to itself
 	Body   []byte       // borrowed: valid until the handler returns; copy what is kept
-	Cast   bool         // sent by [Node.Cast]: not numbered, not repeated if lost
+	Cast   bool         // sent by [Service.Cast]: not numbered, not repeated if lost
 	cfg    *node.Config // of the node that got it; nil if a program made the message
 }
 
-// Decode decodes the body of a message that was sent with [Node.SendValue], with the node's codec;
+// Decode decodes the body of a message that was sent with [Service.SendValue], with the node's codec;
 // for a Message that a test has made, with [Msgpack].
 func (m Message) Decode(v any) error {
 	if m.cfg == nil {
@@ -41,12 +40,14 @@ func (m Message) Decode(v any) error {
 	return m.cfg.Codec.Decode(m.Body, v)
 }
 
-// Handler handles the messages sent to a node, on goroutines of the node: in order and one at a
-// time for each source, concurrently for different sources, up to [Limits].Handlers calls at once.
-// Casts of all sources are handled one at a time, in parallel to messages.
+// Handler handles the messages sent to a service, on goroutines of the node: in order and one at a
+// time for each source, concurrently for different sources, up to [status.Limits].Handlers calls of
+// a service at once. Casts of all sources to a service are handled one at a time, in parallel to
+// messages.
 //
-// A handler may send and may block. While it blocks, the messages of its source wait, and in the
-// end that source. All others go on, until Limits.Handlers calls block at once.
+// A handler may send and may block. While it blocks, the messages of its source for this service
+// wait, and in the end that source. All others go on, until Limits.Handlers calls of the service
+// block at once. Another service is not held up even then.
 //
 // Handlers that have been quick so far are called by the goroutine that reads from the connection.
 // If one of them blocks, another goroutine goes on reading: at once if it blocks in Send, Cast,
@@ -54,7 +55,7 @@ func (m Message) Decode(v any) error {
 //
 // ctx ends when the node closes. A handler should send with it: the node then knows that a handler
 // sends, and does not make it wait for a window, so that handlers that send to each other cannot
-// deadlock (see [Node.Send]). A handler should not call [Node.Flush], which waits for other
+// deadlock (see [Service.Send]). A handler should not call [Node.Flush], which waits for other
 // handlers. It cannot call [Node.Leave] or [Node.Close], which would wait for it: they return
 // [ErrInHandler]. A goroutine that the handler starts may call them, with another ctx.
 //
@@ -75,7 +76,9 @@ var (
 	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a later
 	// incarnation of this node, and this node cannot get a new one now.
 	ErrRefused = stream.ErrRefused
-	// ErrGone: the sink has died or left, see [Undelivered].Err; or it is another incarnation of the
+	// ErrNoService: the sink has no service of the message's name, or no handler for it.
+	ErrNoService = stream.ErrNoService
+	// ErrGone: the sink has died or left, see [status.Undelivered].Err; or it is another incarnation of the
 	// node, which does not know the stream.
 	ErrGone = stream.ErrGone
 	// ErrLeft: the sink has left in good order, or is about to, and did not handle the message. It
@@ -119,95 +122,28 @@ var (
 	ErrNotMember = errs.ErrNotMember
 )
 
-// Undelivered is what one stream left when it ended: exactly the messages that the sink's handler
-// is not known to have had.
-type Undelivered struct {
-	Sink     ID
-	Messages uint64 // their number: the latest accepted before the stream ended
-	// NotHandled is how many of these, the latest, were certainly not handled and never will be:
-	// the sink has left in good order (Err matches ErrLeft), it was never found, or they had not
-	// been sent. They may be sent again, or to another node: Bodies[len(Bodies)-NotHandled:], if
-	// there are Bodies. The outcome of the Messages-NotHandled before them is unknown: the handler
-	// may have had them.
-	NotHandled uint64
-	// Bodies are copies of the messages, oldest first. They may be kept and must not be changed,
-	// since the callback and Flush share them.
-	//
-	// Bodies is nil if bodies of Limits.SendBuffer bytes wait already for Flush or for the
-	// callback. For Flush it is also nil if more than 32 streams to this sink, or 4,096 in all,
-	// have ended since the last Flush, and for all incarnations of the node but the last two.
-	Bodies [][]byte
-	Err    error // why the stream ended
-}
-
-// UndeliveredError lists accepted messages that were not known to be delivered when their stream
-// ended. [Undelivered] tells messages of unknown outcome from messages that were not handled.
-// Errors of this package are pointers to it: use errors.As with an *UndeliveredError.
-type UndeliveredError struct {
-	Streams []Undelivered
-	// Unlisted is the number of further such messages, to sinks that Streams does not name: a node
-	// keeps 4,096 streams of its incarnation, and 4,096 sinks of earlier ones.
-	Unlisted uint64
-
-	unlisted []error // why their streams ended
-}
-
-// Error lists the streams.
-func (e *UndeliveredError) Error() string {
-	var b strings.Builder
-	b.WriteString("messages not known to be delivered: ")
-	for i, u := range e.Streams {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		switch unknown := u.Messages - u.NotHandled; {
-		case u.NotHandled == 0:
-			fmt.Fprintf(&b, "%d of unknown outcome", unknown)
-		case unknown == 0:
-			fmt.Fprintf(&b, "%d not handled", u.NotHandled)
-		default:
-			fmt.Fprintf(&b, "%d of unknown outcome and %d not handled", unknown, u.NotHandled)
-		}
-		fmt.Fprintf(&b, " to node %d (%v)", u.Sink, u.Err)
-	}
-	if e.Unlisted > 0 {
-		if len(e.Streams) > 0 {
-			b.WriteString(", and ")
-		}
-		fmt.Fprintf(&b, "%d to nodes that are not listed", e.Unlisted)
-	}
-	return b.String()
-}
-
-// Unwrap returns why the streams ended, so that errors.Is finds [ErrGone] and the others; for
-// streams that are not listed, the latest reasons.
-func (e *UndeliveredError) Unwrap() []error {
-	all := make([]error, len(e.Streams), len(e.Streams)+len(e.unlisted))
-	for i, u := range e.Streams {
-		all[i] = u.Err
-	}
-	return append(all, e.unlisted...)
-}
-
 // undelivered makes the error of what ended streams left, nil if they left nothing.
-func undelivered(all []plane.Undelivered) error {
+func (n *Node) undelivered(all []plane.Undelivered) error {
 	if len(all) == 0 {
 		return nil
 	}
-	e := &UndeliveredError{Streams: make([]Undelivered, 0, len(all))}
+	e := &status.UndeliveredError{Streams: make([]status.Undelivered, 0, len(all))}
 	for _, u := range all {
 		if u.Many {
 			e.Unlisted += u.Messages
-			e.unlisted = append(e.unlisted, u.Err)
+			e.UnlistedErr = errors.Join(e.UnlistedErr, u.Err)
 		} else {
-			e.Streams = append(e.Streams, undeliveredOf(u))
+			e.Streams = append(e.Streams, n.undeliveredOf(u))
 		}
 	}
 	return e
 }
 
-func undeliveredOf(u plane.Undelivered) Undelivered {
-	return Undelivered{ID(u.Sink), u.Messages, u.NotHandled, u.Bodies, u.Err}
+func (n *Node) undeliveredOf(u plane.Undelivered) status.Undelivered {
+	return status.Undelivered{
+		Sink: ID(u.Sink), Service: n.cfg.Services[u.Service].Name,
+		Messages: u.Messages, NotHandled: u.NotHandled, Bodies: u.Bodies, Err: u.Err,
+	}
 }
 
 func init() { // for tests within this module

@@ -28,14 +28,19 @@
 //	r, err := ringdht.NewRegistry()
 //	addr, err := r.Listen(ctx, ":12345")
 //
-//	n, err := ringdht.Join(ctx, "localhost:12345", handler)  // each node
+//	n := ringdht.NewNode()                  // each node
+//	jobs := n.Service("jobs")
+//	jobs.Handle(handler)
+//	err = n.Join(ctx, "localhost:12345")
 //
-//	audit, err := r.Setup(ctx, 0)                            // when all have joined
+//	audit, err := r.Setup(ctx, 0)           // when all have joined
 //
-//	err = n.Ready(ctx)
-//	err = n.Send(ctx, id, body)
-//	err = n.Flush(ctx)                                       // all of it was handled
+//	err = jobs.Send(ctx, id, body)          // to the service "jobs" of another node
+//	err = n.Flush(ctx)                      // all of it was handled
 //	err = n.Leave(ctx)
+//
+// Messages have the name of a [Service]. A program registers its services before [Node.Join], so
+// no message comes too early for its handler. [Node.Serve] is Join, a wait and Leave in one call.
 //
 // Before the first [Registry.Setup] nodes come and go, and no node can send. From then on the ring
 // is live. A node that joins is part of it within moments ([Node.Ready]), a node that leaves hands
@@ -45,22 +50,22 @@
 //
 // # The promise
 //
-// The sink's handler gets each message that [Node.Send] accepted exactly once, in the order in
-// which the source sent them to that sink, as long as both processes live and the ring connects
-// them. If the sink dies first, the source is told which messages have no known outcome. Nothing is
+// The sink's handler gets each message that [Service.Send] accepted exactly once, in the order in
+// which the source's service sent them to that sink, as long as both processes live and the ring
+// connects them. If the sink dies first, the source is told which messages have no known outcome. Nothing is
 // dropped silently.
 //
 // A sink that leaves with [Node.Leave] leaves no message of unknown outcome. It handles what it has
-// taken; the rest comes back to its source ([Undelivered], [ErrLeft]).
+// taken; the rest comes back to its source ([status.Undelivered], [ErrLeft]).
 //
 // A link loses nothing while it stands, but relays do not wait: where a queue is full or a link
 // breaks, they drop frames and count them. The streams between source and sink number, acknowledge
-// and repeat messages. All memory is bounded ([Limits]), so a slow sink makes its own sources wait
-// in [Node.Send], and no other node. [Node.Flush] returns when all accepted messages have been
-// handled, so no program needs to sleep. [Node.Cast] trades reliability for cost.
+// and repeat messages. All memory is bounded ([status.Limits]), so a slow sink makes its own sources wait
+// in [Service.Send], and no other node. [Node.Flush] returns when all accepted messages have been
+// handled, so no program needs to sleep. [Service.Cast] trades reliability for cost.
 //
-// A handler that blocks holds up its own source and no other, unless as many calls block as
-// [Limits] allows at once. See [Handler] for how handlers are called.
+// A handler that blocks holds up its own source and service and no other, unless as many calls
+// block as [status.Limits] allows at once. See [Handler] for how handlers are called.
 //
 // # When things break
 //
@@ -68,8 +73,8 @@
 // at once; a hang or a cut within one lease, or several in large rings ([WithLease]). A node is not
 // declared dead because a peer cannot reach it: messages between such a pair take a detour
 // ([Registry.Degraded]). Messages on their way through a dead node are sent again on another route.
-// Messages to a dead node end in an [UndeliveredError], and go to the callback of [WithUndelivered]
-// if there is one. Both list exactly the messages whose outcome is unknown and those that were
+// Messages to a dead node end in a [status.UndeliveredError], and go to the callback of
+// [Service.OnUndelivered] if there is one. Both list exactly the messages whose outcome is unknown and those that were
 // certainly not handled. What the callback was told is not repeated, except by a Flush that was
 // waiting.
 //

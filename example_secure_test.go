@@ -38,7 +38,8 @@ func ExampleWithSecurity() {
 	}
 
 	join := func(host, at string) (*ringdht.Node, error) {
-		return ringdht.Join(ctx, at, nil, ringdht.WithTransport(network.Host(host)))
+		n := ringdht.NewNode(ringdht.WithTransport(network.Host(host)))
+		return n, n.Join(ctx, at)
 	}
 	_, err = join("stranger", "registry:1")
 	fmt.Println("without the line:", errors.Is(err, ringdht.ErrHandshake))

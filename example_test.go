@@ -9,6 +9,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Three nodes on one machine: the first sends to the others.
@@ -26,15 +27,16 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	handler := func(_ context.Context, m ringdht.Message) { fmt.Printf("%s\n", m.Body) }
 	var nodes []*ringdht.Node
-	for _, host := range []string{"a", "b", "c"} {
-		n, err := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host(host)))
-		if err != nil {
+	var greetings []*ringdht.Service // one service of each node
+	for i, host := range []string{"a", "b", "c"} {
+		n := ringdht.NewNode(ringdht.WithTransport(network.Host(host)))
+		defer n.Close()
+		nodes, greetings = append(nodes, n), append(greetings, n.Service("greetings"))
+		greetings[i].Handle(func(_ context.Context, m ringdht.Message) { fmt.Printf("%s\n", m.Body) })
+		if err := n.Join(ctx, "registry:1"); err != nil {
 			log.Fatal(err)
 		}
-		defer n.Close()
-		nodes = append(nodes, n)
 	}
 	if _, err := registry.Setup(ctx, 0); err != nil { // 0: as many entries as are useful
 		log.Fatal(err)
@@ -45,7 +47,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	for i, to := range n.Members() {
-		if err := n.Send(ctx, to, fmt.Appendf(nil, "message %d", i+1)); err != nil {
+		if err := greetings[0].Send(ctx, to, fmt.Appendf(nil, "message %d", i+1)); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -66,17 +68,17 @@ func ExampleRegistry_RunTraffic() {
 	registry.Listen(ctx, "registry:1")
 	for i := range 10 {
 		host := network.Host(fmt.Sprintf("host%d", i))
-		n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(host), ringdht.WithTraffic())
-		if err != nil {
+		n := ringdht.NewNode(ringdht.WithTransport(host), ringdht.WithTraffic())
+		defer n.Close()
+		if err := n.Join(ctx, "registry:1"); err != nil {
 			log.Fatal(err)
 		}
-		defer n.Close()
 	}
 	audit, err := registry.Setup(ctx, 3)
 	if err != nil {
 		log.Fatal(err)
 	}
-	summary, err := registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1000})
+	summary, err := registry.RunTraffic(ctx, status.Traffic{Messages: 1000})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func ExampleRegistry_RunTraffic() {
 }
 
 // Values instead of bytes: the codec encodes at one end and decodes at the other.
-func ExampleNode_SendValue() {
+func ExampleService_SendValue() {
 	type reading struct {
 		Sensor string
 		Value  float64
@@ -101,21 +103,24 @@ func ExampleNode_SendValue() {
 	defer registry.Close()
 	registry.Listen(ctx, "registry:1")
 
-	sink, _ := ringdht.Join(ctx, "registry:1", func(_ context.Context, m ringdht.Message) {
+	sink := ringdht.NewNode(ringdht.WithTransport(network.Host("sink")))
+	defer sink.Close()
+	sink.Service("readings").Handle(func(_ context.Context, m ringdht.Message) {
 		var r reading
 		if err := m.Decode(&r); err != nil {
 			log.Print(err)
 			return
 		}
 		fmt.Printf("%s is %.1f\n", r.Sensor, r.Value)
-	}, ringdht.WithTransport(network.Host("sink")))
-	defer sink.Close()
-	source, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("source")))
+	})
+	sink.Join(ctx, "registry:1")
+	source := ringdht.NewNode(ringdht.WithTransport(network.Host("source")))
 	defer source.Close()
+	readings := source.Service("readings") // without a handler it only sends
+	source.Join(ctx, "registry:1")
 
 	registry.Setup(ctx, 0)
-	source.Ready(ctx)
-	source.SendValue(ctx, sink.ID(), reading{"temperature", 21.5})
+	readings.SendValue(ctx, sink.ID(), reading{"temperature", 21.5})
 	source.Flush(ctx)
 	// Output: temperature is 21.5
 }
@@ -137,27 +142,30 @@ func ExampleClosestPreceding() {
 }
 
 // Messages whose delivery is not known come back when their sink dies.
-func ExampleUndeliveredError() {
+func ExampleNode_Flush() {
 	ctx := context.Background()
 	network := memnet.New(1)
 	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
 	defer registry.Close()
 	registry.Listen(ctx, "registry:1")
-	source, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("source")))
+	source := ringdht.NewNode(ringdht.WithTransport(network.Host("source")))
 	defer source.Close()
-	sink, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("sink")))
+	letters := source.Service("letters")
+	source.Join(ctx, "registry:1")
+	sink := ringdht.NewNode(ringdht.WithTransport(network.Host("sink")))
+	sink.Service("letters").Handle(func(context.Context, ringdht.Message) {})
+	sink.Join(ctx, "registry:1")
 	registry.Setup(ctx, 0)
-	source.Ready(ctx)
 
-	source.Send(ctx, sink.ID(), []byte("zero"))
+	letters.Send(ctx, sink.ID(), []byte("zero"))
 	source.Flush(ctx)              // it was handled
 	network.Hold("source", "sink") // nothing arrives at the sink any more
-	source.Send(ctx, sink.ID(), []byte("one"))
-	source.Send(ctx, sink.ID(), []byte("two"))
+	letters.Send(ctx, sink.ID(), []byte("one"))
+	letters.Send(ctx, sink.ID(), []byte("two"))
 	sink.Close()
 
 	err := source.Flush(ctx)
-	if e, ok := errors.AsType[*ringdht.UndeliveredError](err); ok {
+	if e, ok := errors.AsType[*status.UndeliveredError](err); ok {
 		for _, u := range e.Streams {
 			fmt.Printf("%d messages, %d of them certainly not handled: %q\n", u.Messages, u.NotHandled, u.Bodies)
 		}
@@ -176,19 +184,21 @@ func ExampleNode_Status() {
 	defer registry.Close()
 	registry.Listen(ctx, "registry:1")
 	var nodes []*ringdht.Node
-	for _, host := range []string{"a", "b", "c", "d", "e"} {
-		n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host(host)))
-		if err != nil {
+	var greetings []*ringdht.Service
+	for i, host := range []string{"a", "b", "c", "d", "e"} {
+		n := ringdht.NewNode(ringdht.WithTransport(network.Host(host)))
+		defer n.Close()
+		nodes, greetings = append(nodes, n), append(greetings, n.Service("greetings"))
+		greetings[i].Handle(func(context.Context, ringdht.Message) {})
+		if err := n.Join(ctx, "registry:1"); err != nil {
 			log.Fatal(err)
 		}
-		defer n.Close()
-		nodes = append(nodes, n)
 	}
 	registry.Setup(ctx, 2)
 	n := nodes[0]
 	n.Ready(ctx)
 	for _, to := range n.Members() {
-		n.Send(ctx, to, []byte("hello"))
+		greetings[0].Send(ctx, to, []byte("hello"))
 	}
 	n.Flush(ctx)
 
@@ -210,8 +220,8 @@ func ExampleNode_Watch() {
 	registry.Listen(ctx, "registry:1")
 	join := func(host string, id ringdht.ID) *ringdht.Node {
 		// With WithRetry a node may start before its registry.
-		n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host(host)), ringdht.WithID(id), ringdht.WithRetry())
-		if err != nil {
+		n := ringdht.NewNode(ringdht.WithTransport(network.Host(host)), ringdht.WithID(id), ringdht.WithRetry())
+		if err := n.Join(ctx, "registry:1"); err != nil {
 			log.Fatal(err)
 		}
 		return n

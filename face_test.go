@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // face is a registry and some nodes in memory.
-func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Registry, []*ringdht.Node) {
+func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Registry, []*ringtest.Node) {
 	t.Helper()
 	network := memnet.New(1)
 	r, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
@@ -24,10 +26,10 @@ func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*r
 	if _, err := r.Listen(t.Context(), "registry:1"); err != nil {
 		t.Fatal(err)
 	}
-	nodes := make([]*ringdht.Node, 3)
+	nodes := make([]*ringtest.Node, 3)
 	for i := range nodes {
 		host := network.Host(string(rune('a' + i)))
-		if nodes[i], err = ringdht.Join(t.Context(), "registry:1", handler, append(opts, ringdht.WithTransport(host))...); err != nil {
+		if nodes[i], err = ringtest.Join(t.Context(), "registry:1", handler, append(opts, ringdht.WithTransport(host))...); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nodes[i].Close() })
@@ -48,7 +50,9 @@ func TestBeforeTheSetUp(t *testing.T) {
 	for p := range r.Tables() {
 		t.Error(p)
 	}
-	if err := n.Send(t.Context(), nodes[1].ID(), nil); !errors.Is(err, ringdht.ErrNotReady) {
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := n.Send(soon, nodes[1].ID(), nil); !errors.Is(err, ringdht.ErrNotReady) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	if _, err := n.Trace(t.Context(), nodes[1].ID()); !errors.Is(err, ringdht.ErrNotReady) {
@@ -143,7 +147,7 @@ func TestRegistryErrors(t *testing.T) {
 	if _, err := r.Setup(t.Context(), 0); !errors.Is(err, ringdht.ErrNotReady) {
 		t.Error(err)
 	}
-	if _, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) {
+	if _, err := r.RunTraffic(t.Context(), status.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) {
 		t.Error(err)
 	}
 	if _, err := r.Trace(t.Context(), 1, 2); !errors.Is(err, ringdht.ErrNoSuchNode) {
@@ -193,7 +197,7 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan error)
 	go func() {
-		_, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 30})
+		_, err := r.RunTraffic(ctx, status.Traffic{Messages: 1 << 30})
 		over <- err
 	}()
 	for r.Snapshot().Running == nil {
@@ -214,7 +218,7 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 	if s.Last.Verdict() != want || s.Runs[0].Verdict != want || !s.Runs[0].Stopped || s.Verdicts["stopped"] != 1 {
 		t.Errorf("%q, %+v, %v", s.Last.Verdict(), s.Runs, s.Verdicts)
 	}
-	if sum, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 100}); err != nil || !sum.Exact() {
+	if sum, err := r.RunTraffic(t.Context(), status.Traffic{Messages: 100}); err != nil || !sum.Exact() {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	if err := r.StopTraffic(t.Context()); err != nil {
@@ -224,23 +228,20 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 
 // Close returns an *UndeliveredError as it is: there is no second error to join to it.
 func TestCloseReturnsUndelivered(t *testing.T) {
-	for _, opts := range [][]ringdht.NodeOption{nil, {
-		ringdht.WithUndelivered(func(ringdht.Undelivered) { t.Error("another callback was set") }), ringdht.WithUndelivered(nil)}} {
-		r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() }, opts...)
-		if _, err := r.Setup(t.Context(), 0); err != nil {
-			t.Fatal(err)
-		}
-		if err := nodes[0].Send(t.Context(), nodes[1].ID(), []byte("abc")); err != nil {
-			t.Fatal(err)
-		}
-		err := nodes[0].Close()
-		e, ok := err.(*ringdht.UndeliveredError)
-		if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
-			t.Errorf("%T: %v", err, err)
-		}
-		if err := nodes[0].Close(); err != nil {
-			t.Error(err)
-		}
+	r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() })
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].Send(t.Context(), nodes[1].ID(), []byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	err := nodes[0].Close()
+	e, ok := err.(*status.UndeliveredError)
+	if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
+		t.Errorf("%T: %v", err, err)
+	}
+	if err := nodes[0].Close(); err != nil {
+		t.Error(err)
 	}
 }
 

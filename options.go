@@ -8,26 +8,22 @@ import (
 
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/node"
-	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/status"
 )
 
-// NodeOption is an option of [Join]. Each [Option] is a NodeOption as well. Programs cannot make
+// NodeOption is an option of [NewNode]. Each [Option] is a NodeOption as well. Programs cannot make
 // options of their own. If an option is given twice, the last one counts.
 type NodeOption interface{ applyNode(*node.Config) }
 
 // RegistryOption is an option of [NewRegistry]. Each [Option] is a RegistryOption as well.
 type RegistryOption interface{ applyRegistry(*registry.Config) }
 
-// Option is an option of both [Join] and [NewRegistry].
+// Option is an option of both [NewNode] and [NewRegistry].
 type Option interface {
 	NodeOption
 	RegistryOption
 }
-
-// Limits bounds the memory of a node; 0 means the default. [status.Limits] has the fields.
-type Limits = status.Limits
 
 type commonOption func(*handshake.Config)
 
@@ -85,7 +81,7 @@ func WithAdvertise(addr string) NodeOption {
 }
 
 // WithTraffic lets the node take part in traffic runs (see [Registry.RunTraffic]): the registry may
-// make it send, and others send to it. Messages of a run do not reach the handler.
+// make it send, and others send to it. Messages of a run do not reach a handler.
 func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traffic = true }) }
 
 // WithID asks for an ID, for a process that restarts and wants to be found where it was. Join's
@@ -93,31 +89,12 @@ func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traff
 // learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
-// WithRetry makes [Join] try again until ctx ends, after pauses of up to 2 s, while the error is
+// WithRetry makes [Node.Join] try again until ctx ends, after pauses of up to 2 s, while the error is
 // [Retryable]. Each new reason is logged. Then the error also matches the latest reason.
 func WithRetry() NodeOption { return nodeOption(func(o *node.Config) { o.Retry = true }) }
 
-// WithUndelivered calls f for each stream that ends with messages not known to be delivered,
-// because its sink died or left, or this node closed or was declared dead. f runs on a goroutine of
-// the node, one call at a time for each sink, and before a Flush returns that waited for that
-// stream. It may send. It should not call Flush, and cannot call Leave or Close, see
-// [ErrInHandler]. A nil f is no callback.
-//
-// [Node.Close], [Node.Leave] and later calls of [Node.Flush] do not repeat what f was told; a Flush
-// that was waiting for the stream returns it too. They do return what f was not told, because f
-// panicked or ended its goroutine (runtime.Goexit, and so t.Fatal), or because 4,096 calls of f
-// were pending.
-func WithUndelivered(f func(Undelivered)) NodeOption {
-	return nodeOption(func(o *node.Config) {
-		o.Undelivered = nil
-		if f != nil {
-			o.Undelivered = func(u plane.Undelivered) { f(undeliveredOf(u)) }
-		}
-	})
-}
-
-// WithLimits bounds the node's memory, see [Limits].
-func WithLimits(l Limits) NodeOption {
+// WithLimits bounds the node's memory, see [status.Limits].
+func WithLimits(l status.Limits) NodeOption {
 	return nodeOption(func(o *node.Config) { o.Limits = l })
 }
 
@@ -208,7 +185,7 @@ func defaults() handshake.Config {
 }
 
 func newNodeConfig(opts []NodeOption) (*node.Config, error) {
-	c := &node.Config{Config: defaults(), Listen: ":0"}
+	c := &node.Config{Config: defaults(), Listen: ":0", Services: make([]node.Service, 1)}
 	for _, o := range opts {
 		o.applyNode(c)
 	}

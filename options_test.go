@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 type namelessCodec struct{ Codec }
@@ -27,14 +29,14 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"WithAdvertise", WithAdvertise(":5")},
 		{"WithAdvertise", WithAdvertise("host:0")},
 		{"WithAdvertise", WithAdvertise("[::1%\x1bc]:5")},
-		{"SendBuffer", WithLimits(Limits{SendBuffer: -1})},
-		{"ReceiveBuffer", WithLimits(Limits{ReceiveBuffer: 1})},
-		{"HandlerBacklog", WithLimits(Limits{HandlerBacklog: 1})},
-		{"LinkQueue", WithLimits(Limits{LinkQueue: 1})},
-		{"Handlers", WithLimits(Limits{Handlers: -1})},
-		{"Streams", WithLimits(Limits{Streams: -1})},
+		{"SendBuffer", WithLimits(status.Limits{SendBuffer: -1})},
+		{"ReceiveBuffer", WithLimits(status.Limits{ReceiveBuffer: 1})},
+		{"HandlerBacklog", WithLimits(status.Limits{HandlerBacklog: 1})},
+		{"LinkQueue", WithLimits(status.Limits{LinkQueue: 1})},
+		{"Handlers", WithLimits(status.Limits{Handlers: -1})},
+		{"Streams", WithLimits(status.Limits{Streams: -1})},
 	} {
-		_, err := Join(t.Context(), "localhost:1", nil, c.opt)
+		err := NewNode(c.opt).Join(t.Context(), "localhost:1")
 		if err == nil || !strings.Contains(err.Error(), c.name+":") && !strings.Contains(err.Error(), c.name+" is") {
 			t.Errorf("%s: %v", c.name, err)
 		}

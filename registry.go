@@ -124,19 +124,6 @@ func (r *Registry) WaitMembers(ctx context.Context, n int) error { return r.r.Wa
 // what is missing, and match [ErrNotReady], and the cause of ctx or [ErrClosed].
 func (r *Registry) WaitSettled(ctx context.Context) error { return r.r.WaitSettled(ctx) }
 
-// Traffic describes a traffic run.
-type Traffic struct {
-	// Messages is the number of messages that each node sends, from 1 to 2^40, each to a member
-	// drawn uniformly from all others that take part.
-	Messages int
-	// Payload is the length of a message in bytes, of which the first four are a random int32. It
-	// is at least 4 and at most that of [WithMaxPayload]; 0 means 4.
-	Payload int
-	// Progress, if not nil, is called about once a second during the run, on the goroutine that
-	// called RunTraffic, with the messages sent so far, by the latest heartbeats, and in all.
-	Progress func(sent, total int64)
-}
-
 // RunTraffic makes each node that takes part ([WithTraffic]) send messages to the others, waits
 // until all messages are delivered, and returns the account. Afterwards the nodes' counters for
 // runs start from zero again. One run is under way at a time, and at least two nodes must take
@@ -149,11 +136,11 @@ type Traffic struct {
 // When that run is over, [Registry.Snapshot] has its account; until then the next RunTraffic waits.
 // While a run is under way that was not stopped, the error matches [ErrBusy]. If the overlay is not
 // ready, it matches [ErrNotReady] and says why.
-func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
-	return r.r.RunTraffic(ctx, registry.Traffic(t))
+func (r *Registry) RunTraffic(ctx context.Context, t status.Traffic) (*status.Summary, error) {
+	return r.r.RunTraffic(ctx, t)
 }
 
-// JoinLine returns all that a node needs to join a secure ring (see [WithSecurity]), for [Join]:
+// JoinLine returns all that a node needs to join a secure ring (see [WithSecurity]), for [Node.Join]:
 // where nodes dial the registry, "host:port", which key it must prove, and the secret of a token,
 // by default that of the latest for any number of nodes without an end. Keep the line secret.
 func (r *Registry) JoinLine(addr string, token ...uint32) (string, error) {

@@ -89,7 +89,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	done := make(chan result, 1)
 	go func() { // RunTraffic would stop the run with the request
 		defer func() { <-h.runs }()
-		s, err := h.r.RunTraffic(context.WithoutCancel(r.Context()), ringdht.Traffic{Messages: ask.Messages, Payload: ask.Payload})
+		s, err := h.r.RunTraffic(context.WithoutCancel(r.Context()), status.Traffic{Messages: ask.Messages, Payload: ask.Payload})
 		done <- result{s, err}
 	}()
 	var got result

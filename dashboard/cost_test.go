@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -214,7 +215,7 @@ func grow(t *testing.T, size int) *testRing {
 	for range 64 {
 		wg.Go(func() {
 			for i := range turn {
-				n, err := ringdht.Join(tr.ctx(), tr.addr, nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.net.Host(fmt.Sprint("n", i))))
+				n, err := ringtest.Join(tr.ctx(), tr.addr, nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.net.Host(fmt.Sprint("n", i))))
 				if err != nil {
 					t.Error(err)
 					continue

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 )
 
@@ -46,7 +47,7 @@ func TestSecureRingOverHTTP(t *testing.T) {
 		}
 	}
 	status, line := call(full, "/token", `{"once":true,"for":"10m","id":"7"}`)
-	node, err := ringdht.Join(t.Context(), line, nil, ringdht.WithTransport(net.Host("node")), ringdht.WithListen("node:0"))
+	node, err := ringtest.Join(t.Context(), line, nil, ringdht.WithTransport(net.Host("node")), ringdht.WithListen("node:0"))
 	if status != http.StatusOK || err != nil || node.ID() != 7 {
 		t.Fatal(status, node, err)
 	}

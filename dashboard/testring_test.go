@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/leaks"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
@@ -24,7 +25,7 @@ type testRing struct {
 	net      *memnet.Network
 	registry *ringdht.Registry
 	addr     string
-	nodes    []*ringdht.Node
+	nodes    []*ringtest.Node
 }
 
 func newTestRing(t testing.TB, size int, opts ...ringdht.RegistryOption) *testRing {
@@ -55,10 +56,10 @@ func (tr *testRing) close() {
 	tr.registry.Close()
 }
 
-func (tr *testRing) join(opts ...ringdht.NodeOption) *ringdht.Node {
+func (tr *testRing) join(opts ...ringdht.NodeOption) *ringtest.Node {
 	tr.t.Helper()
 	opts = append([]ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithTransport(tr.net.Host(fmt.Sprint("n", len(tr.nodes))))}, opts...)
-	n, err := ringdht.Join(tr.ctx(), tr.addr, nil, opts...)
+	n, err := ringtest.Join(tr.ctx(), tr.addr, nil, opts...)
 	if err != nil {
 		tr.t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func TestStalledPage(t *testing.T) {
 		if n := len(h.broadcaster.pages); n != 1 {
 			t.Errorf("%d pages are left", n)
 		}
-		if s, err := tr.registry.RunTraffic(tr.ctx(), ringdht.Traffic{Messages: 100}); err != nil || !s.Exact() {
+		if s, err := tr.registry.RunTraffic(tr.ctx(), status.Traffic{Messages: 100}); err != nil || !s.Exact() {
 			t.Errorf("%v %v", s, err)
 		}
 		before := len(good.updates())

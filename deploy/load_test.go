@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // client asks the instances of the service, and counts the answers to each request.
 type client struct {
 	t    *testing.T
 	node *ringdht.Node
+	echo *ringdht.Service
 	due  chan []byte // requests to send, also those that a leaving instance gave back
 
 	mu       sync.Mutex
@@ -31,9 +33,11 @@ type client struct {
 
 func newClient(t *testing.T, registry string) *client {
 	c := &client{t: t, due: make(chan []byte, 10_000), answers: make(map[uint64]int), answered: make(chan struct{}, 1)}
-	var err error
-	c.node, err = ringdht.Join(t.Context(), registry, c.answer, ringdht.WithListen("127.0.0.1:0"), ringdht.WithUndelivered(c.undelivered))
-	if err != nil {
+	c.node = ringdht.NewNode(ringdht.WithListen("127.0.0.1:0"))
+	c.echo = c.node.Service("echo")
+	c.echo.Handle(c.answer)
+	c.echo.OnUndelivered(c.undelivered)
+	if err := c.node.Join(t.Context(), registry); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.node.Close() })
@@ -60,7 +64,7 @@ func (c *client) answer(_ context.Context, m ringdht.Message) {
 
 // undelivered sends again what an instance that left has not handled. A request of unknown outcome
 // is a failure of the ring: no instance was killed.
-func (c *client) undelivered(u ringdht.Undelivered) {
+func (c *client) undelivered(u status.Undelivered) {
 	if u.NotHandled < u.Messages {
 		c.t.Errorf("%d requests to %d have no known outcome: %v", u.Messages-u.NotHandled, u.Sink, u.Err)
 	}
@@ -97,7 +101,7 @@ func (c *client) send(ctx context.Context) {
 				c.t.Error("the client knows no instance")
 				return
 			}
-			err := c.node.Send(ctx, all[rand.IntN(len(all))], body)
+			err := c.echo.Send(ctx, all[rand.IntN(len(all))], body)
 			sent = err == nil
 			leaves := errors.Is(err, ringdht.ErrLeft) || errors.Is(err, ringdht.ErrNoSuchNode)
 			if !sent && !leaves { // one that leaves is no failure: another is asked

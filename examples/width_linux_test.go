@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -80,8 +81,9 @@ func TestCommandsFitTheTerminal(t *testing.T) {
 			m.Shows(`^> ▁$`)
 			var nodes []*ringdht.Node
 			for range 9 {
-				n, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithTraffic())
-				if err != nil {
+				n := ringdht.NewNode(ringdht.WithTraffic())
+				n.Service("text").Handle(func(context.Context, ringdht.Message) {})
+				if err := n.Join(t.Context(), addr); err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { n.Close() })

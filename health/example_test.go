@@ -2,13 +2,11 @@ package health_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht"
@@ -18,13 +16,10 @@ import (
 
 // A service answers probes before it has joined: it is healthy and not ready.
 func ExampleHandler() {
-	var node atomic.Pointer[ringdht.Node]
-	probes := httptest.NewServer(health.Handler(func() error {
-		if n := node.Load(); n != nil {
-			return n.ReadyNow()
-		}
-		return errors.New("it has not joined yet")
-	}))
+	ctx, ring := context.Background(), memnet.New(1)
+	n := ringdht.NewNode(ringdht.WithTransport(ring.Host("a")), ringdht.WithRetry())
+	defer n.Close()
+	probes := httptest.NewServer(health.Handler(n.ReadyNow))
 	defer probes.Close()
 	ask := func(path string) {
 		resp, err := http.Get(probes.URL + path)
@@ -38,7 +33,6 @@ func ExampleHandler() {
 	ask("/healthz")
 	ask("/readyz")
 
-	ctx, ring := context.Background(), memnet.New(1)
 	registry, err := ringdht.NewRegistry(ringdht.WithTransport(ring.Host("registry")), ringdht.WithSelfSetup(0), ringdht.WithGrace(time.Millisecond))
 	if err != nil {
 		panic(err)
@@ -47,18 +41,15 @@ func ExampleHandler() {
 	if _, err := registry.Listen(ctx, "registry:1"); err != nil {
 		panic(err)
 	}
-	n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(ring.Host("a")), ringdht.WithRetry())
-	if err != nil {
+	if err := n.Join(ctx, "registry:1"); err != nil {
 		panic(err)
 	}
-	defer n.Close()
 	if err := n.Ready(ctx); err != nil {
 		panic(err)
 	}
-	node.Store(n)
 	ask("/readyz")
 	// Output:
 	// 200 ok
-	// 503 it has not joined yet
+	// 503 ringdht: new node: the overlay is not ready: it has not joined a ring: call Join
 	// 200 ready
 }

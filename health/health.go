@@ -4,8 +4,8 @@
 //	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 //	health.Limit(server, 256)
 //
-// A program that waits in ringdht.Join for its registry must answer /healthz meanwhile, or it is
-// restarted for nothing. So start the server first, see the example of [Handler].
+// A program that waits in [github.com/x/ringdht.Node.Join] for its registry must answer /healthz
+// meanwhile, or it is restarted for nothing. So start the server first, see the example of [Handler].
 //
 // The answers are lines of plain text. Nothing is authenticated, so the reason of a 503 is seen by
 // all that reach the port.

@@ -7,7 +7,7 @@
 // the two methods of a ringdht Transport; give each node and the registry one of its own:
 //
 //	network := memnet.New(1)
-//	n, err := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("a")))
+//	n := ringdht.NewNode(ringdht.WithTransport(network.Host("a")))
 //
 // Programs that use package net by itself can use it as well:
 //

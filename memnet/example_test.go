@@ -19,17 +19,18 @@ func Example() {
 
 	var mu sync.Mutex
 	count := 0
-	handler := func(context.Context, ringdht.Message) { mu.Lock(); count++; mu.Unlock() }
-	a, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("a")))
+	a, b := ringdht.NewNode(ringdht.WithTransport(network.Host("a"))), ringdht.NewNode(ringdht.WithTransport(network.Host("b")))
 	defer a.Close()
-	b, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("b")))
 	defer b.Close()
+	greetings := a.Service("greetings")
+	b.Service("greetings").Handle(func(context.Context, ringdht.Message) { mu.Lock(); count++; mu.Unlock() })
+	a.Join(ctx, "registry:1")
+	b.Join(ctx, "registry:1")
 	registry.Setup(ctx, 0)
-	a.Ready(ctx)
 
 	network.Drop("a", "b", 0.2) // every fifth write is lost
 	for range 100 {
-		a.Send(ctx, b.ID(), []byte("hello"))
+		greetings.Send(ctx, b.ID(), []byte("hello"))
 	}
 	a.Flush(ctx)
 	mu.Lock()

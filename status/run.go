@@ -6,6 +6,19 @@ import (
 	"time"
 )
 
+// Traffic describes a traffic run.
+type Traffic struct {
+	// Messages is the number of messages that each node sends, from 1 to 2^40, each to a member
+	// drawn uniformly from all others that take part.
+	Messages int
+	// Payload is the length of a message in bytes, of which the first four are a random int32. It
+	// is at least 4 and at most the longest of the ring; 0 means 4.
+	Payload int
+	// Progress, if not nil, is called about once a second during the run, on the goroutine that
+	// called RunTraffic, with the messages sent so far, by the latest heartbeats, and in all.
+	Progress func(sent, total int64)
+}
+
 // Summary is the account of a traffic run.
 type Summary struct {
 	Number uint64 `json:"number"` // of the run, see Run

@@ -27,11 +27,11 @@ func Example() {
 	}
 	defer registry.Close()
 	registry.Listen(ctx, "registry:1")
-	node, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("a")), ringdht.WithListen("a:7000"))
-	if err != nil {
+	node := ringdht.NewNode(ringdht.WithTransport(network.Host("a")), ringdht.WithListen("a:7000"))
+	defer node.Close()
+	if err := node.Join(ctx, "registry:1"); err != nil {
 		log.Fatal(err)
 	}
-	defer node.Close()
 
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(ringprom.NewRegistryCollector(registry), ringprom.NewNodeCollector(node))

@@ -14,7 +14,7 @@ type figures struct {
 	limits   limits
 }
 
-// limits are ringdht.Limits as int64: a ring's sum may overflow an int.
+// limits are status.Limits as int64: a ring's sum may overflow an int.
 type limits struct{ sendBuffer, receiveBuffer, handlerBacklog, queues, handlers, streams int64 }
 
 // add adds the gauges and limits of a node. It does not add counters, since a snapshot has

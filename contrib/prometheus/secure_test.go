@@ -29,8 +29,8 @@ func TestSecureRing(t *testing.T) {
 		}
 		var first ringdht.ID
 		for _, host := range []string{"a", "b"} {
-			n, err := ringdht.Join(t.Context(), line, nil, ringdht.WithTransport(network.Host(host)))
-			if err != nil {
+			n := ringdht.NewNode(ringdht.WithTransport(network.Host(host)))
+			if err := n.Join(t.Context(), line); err != nil {
 				t.Fatal(err)
 			}
 			defer n.Close()
@@ -41,7 +41,7 @@ func TestSecureRing(t *testing.T) {
 		if err := r.Expel(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ringdht.Join(t.Context(), line, nil, ringdht.WithTransport(network.Host("c"))); !errors.Is(err, ringdht.ErrHandshake) {
+		if err := ringdht.NewNode(ringdht.WithTransport(network.Host("c"))).Join(t.Context(), line); !errors.Is(err, ringdht.ErrHandshake) {
 			t.Fatalf("the line of a token that has ended: %v", err)
 		}
 		synctest.Wait()

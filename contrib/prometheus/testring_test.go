@@ -14,6 +14,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 const lease = 3 * time.Second
@@ -40,8 +41,8 @@ func newTestRing(t testing.TB, name string, nodes int) *testRing {
 	}
 	for range nodes {
 		host := tr.network.Host(fmt.Sprintf("host%d", len(tr.nodes)))
-		n, err := ringdht.Join(t.Context(), "registry:1", nil, ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name))
-		if err != nil {
+		n := ringdht.NewNode(ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name))
+		if err := n.Join(t.Context(), "registry:1"); err != nil {
 			t.Fatal(err)
 		}
 		tr.nodes = append(tr.nodes, n)
@@ -69,7 +70,7 @@ func (tr *testRing) run(entries, messages int) {
 func (tr *testRing) traffic(messages int) {
 	tr.t.Helper()
 	ctx := context.Background()
-	s, err := tr.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages})
+	s, err := tr.registry.RunTraffic(ctx, status.Traffic{Messages: messages})
 	if err != nil || !s.Exact() {
 		tr.t.Fatal(err, s)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // views are the windows in which pictures are taken. The first three are those of the
@@ -64,7 +65,7 @@ func TestPictures(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	run := func(messages int) {
-		if _, err := r.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages, Payload: 256}); err != nil && ctx.Err() == nil {
+		if _, err := r.registry.RunTraffic(ctx, status.Traffic{Messages: messages, Payload: 256}); err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
 	}

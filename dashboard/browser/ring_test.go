@@ -18,6 +18,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
@@ -29,7 +30,7 @@ type ring struct {
 	addr     string
 	net      *memnet.Network // nil over TCP
 	shared   []ringdht.NodeOption
-	nodes    []*ringdht.Node
+	nodes    []*ringtest.Node
 	handled  atomic.Int64 // messages handled by the nodes of this process
 }
 
@@ -71,7 +72,7 @@ func newRing(t *testing.T, net *memnet.Network, opts ...ringdht.RegistryOption) 
 // grow adds nodes to this process.
 func (r *ring) grow(n int) {
 	r.t.Helper()
-	nodes := make([]*ringdht.Node, n)
+	nodes := make([]*ringtest.Node, n)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 64)
 	for i := range n {
@@ -82,7 +83,7 @@ func (r *ring) grow(n int) {
 			if r.net != nil {
 				opts = []ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithTransport(r.net.Host(fmt.Sprintf("n%d", len(r.nodes)+i)))}
 			}
-			node, err := ringdht.Join(ctx(r.t), r.addr, func(context.Context, ringdht.Message) { r.handled.Add(1) }, append(opts, r.shared...)...)
+			node, err := ringtest.Join(ctx(r.t), r.addr, func(context.Context, ringdht.Message) { r.handled.Add(1) }, append(opts, r.shared...)...)
 			if err != nil {
 				r.t.Error(err)
 				return
@@ -155,7 +156,7 @@ func (r *ring) setup(k int) {
 // run lets every node send so many messages, and demands an exact account.
 func (r *ring) run(messages int) *status.Summary {
 	r.t.Helper()
-	s, err := r.registry.RunTraffic(ctx(r.t), ringdht.Traffic{Messages: messages})
+	s, err := r.registry.RunTraffic(ctx(r.t), status.Traffic{Messages: messages})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -208,7 +209,7 @@ func nodeProcess(addr string) {
 	if id, err := strconv.ParseUint(os.Getenv(nodeID), 10, 64); err == nil {
 		opts = append(opts, ringdht.WithID(ringdht.ID(id)))
 	}
-	n, err := ringdht.Join(ctx, addr, func(context.Context, ringdht.Message) {}, opts...)
+	n, err := ringtest.Join(ctx, addr, func(context.Context, ringdht.Message) {}, opts...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 )
 
@@ -31,7 +32,7 @@ func TestOtherRingIsShown(t *testing.T) {
 	if _, err := second.Listen(ctx(t), first.addr); err != nil {
 		t.Fatal(err)
 	}
-	r := &ring{t: t, registry: second, net: net, addr: first.addr, nodes: []*ringdht.Node{nil}}
+	r := &ring{t: t, registry: second, net: net, addr: first.addr, nodes: []*ringtest.Node{nil}}
 	t.Cleanup(func() { r.nodes[1].Close() })
 	r.join(13402)
 	p := open(t, r.serve("/"))

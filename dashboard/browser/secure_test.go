@@ -16,6 +16,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/internal/ringtest"
 )
 
 // The page of a secure ring over TLS, with its own certificate: it says that the ring is encrypted,
@@ -49,7 +50,7 @@ func TestSecureRing(t *testing.T) {
 		return err
 	}), chromedp.Navigate("https://"+l.Addr().String()+"/#key="+key), chromedp.WaitVisible("#security"))
 	wait[bool](p, "an encrypted ring", `document.getElementById("security-says").textContent.includes("kept on disk; none refused")`)
-	if _, err := ringdht.Join(t.Context(), plain, nil); err == nil {
+	if _, err := ringtest.Join(t.Context(), plain, nil); err == nil {
 		t.Fatal("a node without the line has joined")
 	}
 	if err := r.registry.Expel(t.Context(), r.nodes[0].ID()); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/x/ringdht"
 	ringprom "github.com/x/ringdht/contrib/prometheus"
 	"github.com/x/ringdht/deploy/internal/service"
+	"github.com/x/ringdht/status"
 )
 
 func main() {
@@ -98,22 +99,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	opts := []ringdht.NodeOption{
 		ringdht.WithRing(c.Ring), ringdht.WithCodec(*c.codec), ringdht.WithListen(c.listen), ringdht.WithTraffic(), ringdht.WithRetry(), ringdht.WithLogger(log),
-		ringdht.WithUndelivered(func(u ringdht.Undelivered) {
-			log.Warn("messages not known to be delivered", "sink", u.Sink, "messages", u.Messages, "not_handled", u.NotHandled, "err", u.Err)
-		}),
 	}
 	if c.advertise != "" {
 		opts = append(opts, ringdht.WithAdvertise(c.advertise))
 	}
 	log.Info("node joins", "version", service.VersionText(), "ring", c.Ring, "registry", c.registry, "http", httpAt)
-	var node *ringdht.Node
-	joined := make(chan struct{})
-	node, err = ringdht.Join(ctx, c.entrance, func(ctx context.Context, m ringdht.Message) {
-		<-joined // a message can come before Join has returned
-		if err := node.Send(ctx, m.Source, m.Body); err != nil {
+	node := ringdht.NewNode(opts...)
+	echo := node.Service("echo")
+	echo.Handle(func(ctx context.Context, m ringdht.Message) {
+		if err := echo.Send(ctx, m.Source, m.Body); err != nil {
 			log.Warn("no answer", "to", m.Source, "err", err)
 		}
-	}, opts...)
+	})
+	echo.OnUndelivered(func(u status.Undelivered) {
+		log.Warn("messages not known to be delivered", "sink", u.Sink, "messages", u.Messages, "not_handled", u.NotHandled, "err", u.Err)
+	})
+	err = node.Join(ctx, c.entrance)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		log.Info("node ends before it has joined", "err", err)
@@ -121,7 +122,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	case err != nil: // it will not help to try again: the registry refuses this node
 		return err
 	}
-	close(joined)
 	web.Collect(ringprom.NewNodeCollector(node))
 	web.Ready(node.ReadyNow)
 	log.Info("node has joined", "id", node.ID(), "addr", node.Peer().Addr)
@@ -134,7 +134,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.leave)
 	defer cancel()
 	err = node.Leave(leave)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); err != nil && (undelivered || !errors.Is(err, ringdht.ErrRegistryLost)) {
+	if _, undelivered := errors.AsType[*status.UndeliveredError](err); err != nil && (undelivered || !errors.Is(err, ringdht.ErrRegistryLost)) {
 		return fmt.Errorf("leaving: %w", err)
 	}
 	log.Info("node has left", "id", node.ID())

@@ -44,7 +44,10 @@ func run(ctx context.Context, host bool, name, addr string) error {
 			return err
 		}
 	}
-	node, err := ringdht.Join(ctx, addr, func(_ context.Context, m ringdht.Message) {
+	node := ringdht.NewNode()
+	defer node.Close()
+	chat := node.Service("chat")
+	chat.Handle(func(_ context.Context, m ringdht.Message) {
 		var l line
 		if err := m.Decode(&l); err != nil {
 			log.Printf("message from node %d: %v", m.Source, err)
@@ -52,10 +55,9 @@ func run(ctx context.Context, host bool, name, addr string) error {
 		}
 		fmt.Printf("%s: %s\n", l.Name, l.Text)
 	})
-	if err != nil {
+	if err := node.Join(ctx, addr); err != nil {
 		return err
 	}
-	defer node.Close()
 	if host { // one set-up makes the ring live; later nodes take part by themselves
 		if _, err := registry.Setup(ctx, 0); err != nil {
 			return err
@@ -68,7 +70,7 @@ func run(ctx context.Context, host bool, name, addr string) error {
 
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		for _, id := range node.Members() { // all others
-			err := node.SendValue(ctx, id, line{name, in.Text()})
+			err := chat.SendValue(ctx, id, line{name, in.Text()})
 			if err != nil && !errors.Is(err, ringdht.ErrLeft) && !errors.Is(err, ringdht.ErrNoSuchNode) {
 				return err
 			}

@@ -1,5 +1,5 @@
 // Package inmemory shows how to test a program over the in-memory network, with faults and
-// in virtual time. The program is the type Tally; the test beside it is what to copy.
+// in virtual time. The program is the types Tally and Voter; the test beside it is what to copy.
 //
 //	go test -v ./examples/inmemory
 package inmemory
@@ -12,20 +12,22 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Tally counts votes. It is the program under test: a node whose messages are names.
+// service is the service of tallies and voters. Its messages are names.
+const service = "votes"
+
+// Tally is a node that counts votes.
 type Tally struct {
-	Node *ringdht.Node
+	*ringdht.Node
 
 	mu    sync.Mutex
 	votes map[string]int
 }
 
-// Open joins the ring of the registry at addr. The options let a test replace the network.
-func Open(ctx context.Context, addr string, opts ...ringdht.NodeOption) (*Tally, error) {
-	t := &Tally{votes: make(map[string]int)}
-	var err error
-	t.Node, err = ringdht.Join(ctx, addr, t.count, opts...)
-	return t, err
+// NewTally returns a tally that has not joined yet. The options let a test replace the network.
+func NewTally(opts ...ringdht.NodeOption) *Tally {
+	t := &Tally{Node: ringdht.NewNode(opts...), votes: make(map[string]int)}
+	t.Service(service).Handle(t.count)
+	return t
 }
 
 func (t *Tally) count(_ context.Context, m ringdht.Message) {
@@ -41,12 +43,24 @@ func (t *Tally) Votes() map[string]int {
 	return maps.Clone(t.votes)
 }
 
+// Voter is a node that votes.
+type Voter struct {
+	*ringdht.Node
+	votes *ringdht.Service
+}
+
+// NewVoter returns a voter that has not joined yet.
+func NewVoter(opts ...ringdht.NodeOption) *Voter {
+	n := ringdht.NewNode(opts...)
+	return &Voter{n, n.Service(service)}
+}
+
 // Vote sends votes to a tally, and returns when it has counted them.
-func Vote(ctx context.Context, from *ringdht.Node, tally ringdht.ID, names ...string) error {
+func (v *Voter) Vote(ctx context.Context, tally ringdht.ID, names ...string) error {
 	for _, name := range names {
-		if err := from.Send(ctx, tally, []byte(name)); err != nil {
+		if err := v.votes.Send(ctx, tally, []byte(name)); err != nil {
 			return err
 		}
 	}
-	return from.Flush(ctx, tally)
+	return v.Flush(ctx, tally)
 }

@@ -10,10 +10,11 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // open starts a ring of a voter and a tally on two hosts of an in-memory network.
-func open(t *testing.T) (*memnet.Network, *ringdht.Node, *Tally) {
+func open(t *testing.T) (*memnet.Network, *Voter, *Tally) {
 	t.Helper()
 	ctx := context.Background()
 	network := memnet.New(1) // the seed decides which writes are lost
@@ -25,20 +26,17 @@ func open(t *testing.T) (*memnet.Network, *ringdht.Node, *Tally) {
 	if _, err := registry.Listen(ctx, "registry:1"); err != nil {
 		t.Fatal(err)
 	}
-	voter, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("voter")))
-	if err != nil {
-		t.Fatal(err)
+	voter, tally := NewVoter(ringdht.WithTransport(network.Host("voter"))), NewTally(ringdht.WithTransport(network.Host("tally")))
+	for _, n := range []*ringdht.Node{voter.Node, tally.Node} {
+		t.Cleanup(func() { n.Close() })
+		if err := n.Join(ctx, "registry:1"); err != nil {
+			t.Fatal(err)
+		}
 	}
-	t.Cleanup(func() { voter.Close() })
-	tally, err := Open(ctx, "registry:1", ringdht.WithTransport(network.Host("tally")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tally.Node.Close() })
 	if _, err := registry.Setup(ctx, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := voter.Ready(ctx); err != nil {
+	if err := voter.Ready(ctx); err != nil { // it knows the tally
 		t.Fatal(err)
 	}
 	return network, voter, tally
@@ -50,7 +48,7 @@ func TestVotesOverALossyNetwork(t *testing.T) {
 		network, voter, tally := open(t)
 		network.Drop("voter", "tally", 0.2)
 		for range 50 {
-			if err := Vote(t.Context(), voter, tally.Node.ID(), "ann", "bob", "ann"); err != nil {
+			if err := voter.Vote(t.Context(), tally.ID(), "ann", "bob", "ann"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,8 +64,8 @@ func TestVotesForATallyThatIsCutOff(t *testing.T) {
 		network, voter, tally := open(t)
 		network.Cut("tally", "") // from every other host
 		start := time.Now()
-		err := Vote(t.Context(), voter, tally.Node.ID(), "ann")
-		lost, ok := errors.AsType[*ringdht.UndeliveredError](err)
+		err := voter.Vote(t.Context(), tally.ID(), "ann")
+		lost, ok := errors.AsType[*status.UndeliveredError](err)
 		if !ok || len(lost.Streams) != 1 || string(lost.Streams[0].Bodies[0]) != "ann" {
 			t.Fatalf("Vote: %v", err)
 		}

@@ -24,7 +24,7 @@ func (m *messenger) join(ctx context.Context, opts []ringdht.NodeOption) error {
 	slowly := time.AfterFunc(slowAnswer, func() {
 		m.screen.Say("The registry at %s has not admitted this node yet. It may give the members of an earlier ring time to come back first. This messenger waits.", m.registry)
 	})
-	node, err := ringdht.Join(ctx, m.entrance.For(), m.receive, opts...)
+	err := m.try(ctx, opts)
 	told := !slowly.Stop()
 	if why := m.mayPass(err); why != "" && m.wait > 0 && ctx.Err() == nil {
 		if !told {
@@ -32,16 +32,21 @@ func (m *messenger) join(ctx context.Context, opts []ringdht.NodeOption) error {
 		}
 		limit, cancel := context.WithTimeoutCause(ctx, m.wait, slow(m.wait))
 		defer cancel()
-		node, err = ringdht.Join(limit, m.entrance.For(), m.receive, append(opts, ringdht.WithRetry())...)
+		err = m.try(limit, append(opts, ringdht.WithRetry()))
 	}
 	switch {
 	case err != nil && ctx.Err() != nil: // err tells which call the interrupt ended, which does not help
 		return fmt.Errorf("interrupted while joining the registry at %s", m.registry)
-	case err != nil:
-		return err
 	}
-	m.node = node
-	return nil
+	return err
+}
+
+// try makes a node and lets it join.
+func (m *messenger) try(ctx context.Context, opts []ringdht.NodeOption) error {
+	m.node = ringdht.NewNode(opts...)
+	m.texts = m.node.Service("text")
+	m.texts.Handle(m.receive)
+	return m.node.Join(ctx, m.entrance.For())
 }
 
 // mayPass says why a node could not join, if that may pass in a moment. Mistakes in flags do not

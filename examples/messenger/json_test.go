@@ -58,15 +58,13 @@ func TestJSON(t *testing.T) {
 	if d := next(t, p, "event", "message"); d["text"] != "good\tbye" || d["from"] != float64(id) || d["hops"] != 1.0 {
 		t.Errorf("message: %v", d)
 	}
-	node, err := ringdht.Join(t.Context(), addr, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	node := ringdht.NewNode()
 	defer node.Close()
-	if err := node.Ready(t.Context()); err != nil {
+	texts := node.Service("text")
+	if err := node.Join(t.Context(), addr); err != nil {
 		t.Fatal(err)
 	}
-	if err := node.Send(t.Context(), me, []byte("\xff\x00")); err != nil {
+	if err := texts.Send(t.Context(), me, []byte("\xff\x00")); err != nil {
 		t.Fatal(err)
 	}
 	if d := next(t, p, "event", "message"); d["bytes"] != "/wA=" || d["text"] != nil {

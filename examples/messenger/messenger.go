@@ -17,6 +17,7 @@ import (
 	"github.com/x/ringdht/examples/internal/report"
 	"github.com/x/ringdht/examples/internal/table"
 	"github.com/x/ringdht/examples/internal/watch"
+	"github.com/x/ringdht/status"
 )
 
 // patience bounds how long a command may wait for its sink, once the overlay is set up.
@@ -25,6 +26,7 @@ const patience = 10 * time.Second
 // messenger executes the commands. Those that send and wait are in send.go.
 type messenger struct {
 	node     *ringdht.Node
+	texts    *ringdht.Service // of the node
 	entrance console.Entrance
 	registry string // its address
 	screen   *console.Screen
@@ -111,7 +113,7 @@ func (m *messenger) known() console.Nodes {
 	return append(nodes, m.node.Peer())
 }
 
-// receive prints a message. It is the node's handler.
+// receive prints a message. It is the service's handler.
 func (m *messenger) receive(_ context.Context, msg ringdht.Message) {
 	m.report(newMessage(msg), fmt.Sprintf("Message from %d (%s): %s", msg.Source, console.Count(msg.Hops, "hop"), printable(msg.Body)))
 }
@@ -132,7 +134,7 @@ func (m *messenger) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, leaveTimeout, slow(leaveTimeout))
 	defer cancel()
 	err := m.node.Leave(ctx)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); undelivered {
+	if _, undelivered := errors.AsType[*status.UndeliveredError](err); undelivered {
 		return err
 	}
 	m.report(m.event(eventLeft), "exited overlay")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
+	"github.com/x/ringdht/status"
 )
 
 // newRegistry starts a registry and returns its address.
@@ -74,7 +75,7 @@ func TestSession(t *testing.T) {
 	a.Expect(fmt.Sprintf(`^From %d to %d:$`, ids[0], ids[2]))
 	a.Expect(fmt.Sprintf(`^ +\d +%d +\d+\.\d+ ms$`, ids[2]))
 
-	s, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 100})
+	s, err := r.RunTraffic(t.Context(), status.Traffic{Messages: 100})
 	if err != nil || !s.Exact() || s.Sum.Sent != 400 {
 		t.Fatalf("run: %v, %+v", err, s)
 	}

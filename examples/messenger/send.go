@@ -18,7 +18,7 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 		return err
 	}
 	err = m.whenReady(ctx, c, fmt.Sprintf("sending: waiting for node %d", to), func(ctx context.Context) error {
-		return m.node.Send(ctx, to, []byte(c.Args[1]))
+		return m.texts.Send(ctx, to, []byte(c.Args[1]))
 	})
 	if err != nil {
 		return err
@@ -50,21 +50,16 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 // whenReady calls do, with some patience. If the overlay is not set up it waits for that first, so
 // that the first command of a script can be send.
 func (m *messenger) whenReady(ctx context.Context, c *console.Call, doing string, do func(context.Context) error) error {
-	try := func() error {
-		ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
+	if m.node.Table().Epoch() == 0 {
+		wait, cancel := context.WithTimeoutCause(ctx, m.wait, slow(m.wait))
 		defer cancel()
-		return c.Screen.While(func() error { return do(ctx) }, func() string { return doing })
+		if err := m.ready(wait, c); err != nil && m.node.Table().Epoch() == 0 {
+			return err
+		}
 	}
-	err := try()
-	if !errors.Is(err, ringdht.ErrNotReady) {
-		return err
-	}
-	wait, cancel := context.WithTimeoutCause(ctx, m.wait, slow(m.wait))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
-	if err := m.ready(wait, c); err != nil && m.node.Table().Epoch() == 0 {
-		return err
-	}
-	return try()
+	return c.Screen.While(func() error { return do(ctx) }, func() string { return doing })
 }
 
 // errNotSetUp is what commands say that need the overlay.

@@ -40,16 +40,16 @@ func run(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	source, err := ringdht.Join(ctx, at.String(), nil)
-	if err != nil {
-		return err
-	}
+	source, sink := ringdht.NewNode(), ringdht.NewNode()
 	defer source.Close()
-	sink, err := ringdht.Join(ctx, at.String(), func(context.Context, ringdht.Message) {})
-	if err != nil {
-		return err
-	}
 	defer sink.Close()
+	ticks := source.Service("ticks")
+	sink.Service("ticks").Handle(func(context.Context, ringdht.Message) {})
+	for _, n := range []*ringdht.Node{source, sink} {
+		if err := n.Join(ctx, at.String()); err != nil {
+			return err
+		}
+	}
 	if _, err := registry.Setup(ctx, 0); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func run(ctx context.Context, addr string) error {
 	fmt.Printf("metrics at http://%s/debug/vars\n", l.Addr())
 
 	for tick := time.NewTicker(time.Second); ; <-tick.C {
-		if err := source.Send(ctx, sink.ID(), []byte("tick")); err != nil {
+		if err := ticks.Send(ctx, sink.ID(), []byte("tick")); err != nil {
 			return err
 		}
 		if err := source.Flush(ctx); err != nil {

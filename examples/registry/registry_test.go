@@ -32,8 +32,8 @@ func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*r
 	t.Helper()
 	nodes := make([]*ringdht.Node, count)
 	for i := range nodes {
-		n, err := ringdht.Join(t.Context(), addr, nil, append(opts, ringdht.WithTraffic())...)
-		if err != nil {
+		n := ringdht.NewNode(append(opts, ringdht.WithTraffic())...)
+		if err := n.Join(t.Context(), addr); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { n.Close() })
@@ -249,7 +249,7 @@ func TestInterruptedRun(t *testing.T) {
 
 func TestCodec(t *testing.T) {
 	p, addr := start(t, "-codec", "json", "-log", "error")
-	if n, err := ringdht.Join(t.Context(), addr, nil); err == nil {
+	if n := ringdht.NewNode(); n.Join(t.Context(), addr) == nil {
 		n.Close()
 		t.Error("a node with another codec was admitted")
 	}
@@ -262,7 +262,7 @@ func TestLogs(t *testing.T) {
 	p, addr := start(t, "-log", "info", "-ring", "a", "-bits", "1")
 	join(t, addr, 2, ringdht.WithRing("a"))
 	p.ExpectError(`level=INFO msg=joined`)
-	if _, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithRing("a")); err == nil || !strings.Contains(err.Error(), "-bits") {
+	if err := ringdht.NewNode(ringdht.WithRing("a")).Join(t.Context(), addr); err == nil || !strings.Contains(err.Error(), "-bits") {
 		t.Errorf("a full ring answers %v", err)
 	}
 }

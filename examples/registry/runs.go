@@ -48,7 +48,7 @@ func (o *operator) start(ctx context.Context, c *console.Call) error {
 	if len(args) == 0 || len(args) > 2 {
 		return console.Usagef("expected n [payload]")
 	}
-	var t ringdht.Traffic
+	var t status.Traffic
 	var err error
 	if t.Messages, err = console.Number("n", args[0], 1); err != nil {
 		return err
@@ -94,7 +94,7 @@ const windUp = 5 * time.Second
 var errCounting = errors.New("the run was stopped, and what was sent is still being counted: summary prints the account when it is known")
 
 // perform does one run. If ctx ends, it stops the run, and returns the account of what was sent.
-func (o *operator) perform(ctx context.Context, t ringdht.Traffic) (*status.Summary, error) {
+func (o *operator) perform(ctx context.Context, t status.Traffic) (*status.Summary, error) {
 	type result struct {
 		*status.Summary
 		error

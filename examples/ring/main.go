@@ -179,8 +179,8 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	}()
 	err = screen.While(func() error {
 		for range j.nodes {
-			n, err := ringdht.Join(ctx, at.String(), nil, ringdht.WithListen("127.0.0.1:0"), ringdht.WithTraffic(), codec, log)
-			if err != nil {
+			n := ringdht.NewNode(ringdht.WithListen("127.0.0.1:0"), ringdht.WithTraffic(), codec, log)
+			if err := n.Join(ctx, at.String()); err != nil {
 				return err
 			}
 			nodes = append(nodes, n)
@@ -198,7 +198,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return nil
 	}
 
-	s, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: j.messages, Payload: j.payload, Progress: func(sent, total int64) {
+	s, err := r.RunTraffic(ctx, status.Traffic{Messages: j.messages, Payload: j.payload, Progress: func(sent, total int64) {
 		screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
 	}})
 	screen.Done()

@@ -36,30 +36,30 @@ func run() error {
 		return err
 	}
 
-	// The sink's handler is called once for each message, in the order sent.
-	sink, err := ringdht.Join(ctx, addr.String(), func(_ context.Context, m ringdht.Message) {
+	// Messages have the name of a service. Its handler is called once for each message, in the
+	// order sent.
+	sink := ringdht.NewNode()
+	defer sink.Close()
+	sink.Service("greetings").Handle(func(_ context.Context, m ringdht.Message) {
 		fmt.Printf("received %q from node %d\n", m.Body, m.Source)
 	})
-	if err != nil {
+	if err := sink.Join(ctx, addr.String()); err != nil {
 		return err
 	}
-	defer sink.Close()
-	source, err := ringdht.Join(ctx, addr.String(), nil) // a node that only sends and relays
-	if err != nil {
-		return err
-	}
+	source := ringdht.NewNode()
 	defer source.Close()
-
-	// Setup gives the nodes their routing tables. Ready waits until they are in use.
-	if _, err := registry.Setup(ctx, 0); err != nil {
+	greetings := source.Service("greetings") // without a handler: here it only sends
+	if err := source.Join(ctx, addr.String()); err != nil {
 		return err
 	}
-	if err := source.Ready(ctx); err != nil {
+
+	// Setup gives the nodes their routing tables.
+	if _, err := registry.Setup(ctx, 0); err != nil {
 		return err
 	}
 
 	// Send returns when the message is accepted, Flush when the handler has returned.
-	if err := source.Send(ctx, sink.ID(), []byte("hello")); err != nil {
+	if err := greetings.Send(ctx, sink.ID(), []byte("hello")); err != nil {
 		return err
 	}
 	if err := source.Flush(ctx); err != nil {

@@ -29,25 +29,25 @@ func main() {
 	addr, err := registry.Listen(ctx, "127.0.0.1:0")
 	check(err)
 	for range workers { // each could be a process of its own
-		var self *ringdht.Node
-		joined := make(chan struct{})
-		self, err = ringdht.Join(ctx, addr.String(), func(ctx context.Context, m ringdht.Message) {
-			<-joined // a message can come before Join has returned
+		worker := ringdht.NewNode()
+		results := worker.Service("results")
+		worker.Service("jobs").Handle(func(ctx context.Context, m ringdht.Message) {
 			job, _ := strconv.Atoi(string(m.Body))
-			check(self.Send(ctx, m.Source, strconv.AppendInt(nil, work(job), 10)))
+			check(results.Send(ctx, m.Source, strconv.AppendInt(nil, work(job), 10)))
 		})
-		check(err)
-		close(joined)
+		check(worker.Join(ctx, addr.String()))
 	}
 
 	var primes atomic.Int64                  // handlers of different sources run at once
 	idle := make(chan ringdht.ID, 2*workers) // each worker twice: it never waits for its next job
-	pool, err := ringdht.Join(ctx, addr.String(), func(_ context.Context, m ringdht.Message) {
+	pool := ringdht.NewNode()
+	pool.Service("results").Handle(func(_ context.Context, m ringdht.Message) {
 		n, _ := strconv.ParseInt(string(m.Body), 10, 64)
 		primes.Add(n)
 		idle <- m.Source
 	})
-	check(err)
+	queue := pool.Service("jobs")
+	check(pool.Join(ctx, addr.String()))
 	_, err = registry.Setup(ctx, 0)
 	check(err)
 	check(pool.Ready(ctx))
@@ -57,7 +57,7 @@ func main() {
 
 	for job := range jobs + cap(idle) { // after the last job, wait until all are idle
 		if worker := <-idle; job < jobs {
-			check(pool.Send(ctx, worker, strconv.AppendInt(nil, int64(job), 10)))
+			check(queue.Send(ctx, worker, strconv.AppendInt(nil, int64(job), 10)))
 		}
 	}
 	fmt.Printf("%d primes below %d, counted by %d workers\n", primes.Load(), jobs*size, workers)

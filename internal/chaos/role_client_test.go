@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // client is a process that asks the instances of a service at a fixed rate. It is written as
@@ -24,7 +25,8 @@ type client struct {
 	log    *slog.Logger
 	ledger *ledger
 	node   *ringdht.Node
-	wg     sync.WaitGroup // requests
+	work   *ringdht.Service // of the node
+	wg     sync.WaitGroup   // requests
 
 	mu       sync.Mutex
 	changed  chan struct{}         // closed when instances change
@@ -83,7 +85,8 @@ func (c *client) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if c.node, err = joinService(ctx, c.terms, c.handle, ringdht.WithUndelivered(c.undelivered)); err != nil {
+	c.node, c.work = newWork(c.terms, c.handle, c.undelivered)
+	if err := c.node.Join(ctx, c.terms.Registry); err != nil {
 		return err
 	}
 	c.say(event{What: "joined", ID: uint64(c.node.ID()), Incarnation: c.node.Incarnation()})
@@ -147,7 +150,7 @@ func (c *client) handle(_ context.Context, m ringdht.Message) {
 }
 
 // undelivered sorts what an instance that left has not handled from what has no known outcome.
-func (c *client) undelivered(u ringdht.Undelivered) {
+func (c *client) undelivered(u status.Undelivered) {
 	if u.Messages != uint64(len(u.Bodies)) {
 		c.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
 	}
@@ -213,7 +216,7 @@ func (c *client) do(ctx context.Context, r *request) {
 
 // attempt asks one instance. The error matches errNotHandled if the request may go to another.
 func (c *client) attempt(ctx context.Context, r *request, id ringdht.ID, inc uint64, body []byte) error {
-	switch err := c.node.Send(ctx, id, body); {
+	switch err := c.work.Send(ctx, id, body); {
 	case err == nil:
 	case errors.Is(err, ringdht.ErrLeft), errors.Is(err, ringdht.ErrNoSuchNode):
 		c.forget(id, inc)

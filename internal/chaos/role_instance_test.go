@@ -40,12 +40,12 @@ type instance struct {
 	say    func(event)
 	ledger *ledger
 	node   *ringdht.Node
-	joined chan struct{} // closed when node is set
+	work   *ringdht.Service // of the node
 }
 
 func runInstance(t terms) {
 	talk := &eventWriter{out: os.Stdout}
-	s := &instance{terms: t, say: talk.say, joined: make(chan struct{})}
+	s := &instance{terms: t, say: talk.say}
 	end := terminated()
 	if err := s.join(); err != nil {
 		s.fail("joining", err)
@@ -67,24 +67,27 @@ func (s *instance) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	s.node, err = joinService(ctx, s.terms, s.handle, ringdht.WithUndelivered(s.undelivered))
-	if err != nil {
+	s.node, s.work = newWork(s.terms, s.handle, s.undelivered)
+	if err := s.node.Join(ctx, s.terms.Registry); err != nil {
 		return err
 	}
-	close(s.joined)
 	s.say(event{What: "joined", Addr: s.node.Peer().Addr, ID: uint64(s.node.ID()), Incarnation: s.node.Incarnation()})
 	err = s.node.Ready(ctx)
 	s.say(event{What: "ready", Error: text(err)})
 	return err
 }
 
-// joinService joins as a process of the service does: the registry may be away.
-func joinService(ctx context.Context, t terms, h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {
-	opts = append(opts, ringdht.WithListen(t.Listen), ringdht.WithLogger(logger()), ringdht.WithRetry())
+// newWork makes the node of a client or an instance, and its service. The registry may be away.
+func newWork(t terms, h ringdht.Handler, undelivered func(status.Undelivered)) (*ringdht.Node, *ringdht.Service) {
+	opts := []ringdht.NodeOption{ringdht.WithListen(t.Listen), ringdht.WithLogger(logger()), ringdht.WithRetry()}
 	if t.AskID {
 		opts = append(opts, ringdht.WithID(ringdht.ID(t.ID)))
 	}
-	return ringdht.Join(ctx, t.Registry, h, opts...)
+	n := ringdht.NewNode(opts...)
+	s := n.Service("work")
+	s.Handle(h)
+	s.OnUndelivered(undelivered)
+	return n, s
 }
 
 // announce tells each member that this instance takes requests. It also reports if the node
@@ -96,7 +99,7 @@ func (s *instance) announce() {
 		case e.Self:
 			lives(s.say, e)
 		case !e.Change.Over():
-			go s.node.Send(ctx, e.ID, putService(kindServing, s.terms.Process, s.node.Incarnation()))
+			go s.work.Send(ctx, e.ID, putService(kindServing, s.terms.Process, s.node.Incarnation()))
 		}
 	}
 }
@@ -121,10 +124,9 @@ func (s *instance) handle(ctx context.Context, m ringdht.Message) {
 	if kind != kindRequest {
 		return
 	}
-	<-s.joined
 	err = errors.Join(
 		s.ledger.enter(entry{client, number}),
-		s.node.Send(ctx, m.Source, putService(kindReply, s.terms.Process, number)),
+		s.work.Send(ctx, m.Source, putService(kindReply, s.terms.Process, number)),
 	)
 	if err != nil {
 		s.say(event{What: "wrong", Error: fmt.Sprintf("request %d from %d has no answer: %v", number, m.Source, err)})
@@ -133,7 +135,7 @@ func (s *instance) handle(ctx context.Context, m ringdht.Message) {
 
 // undelivered complains about answers, since no client ends. An announcement may meet a member
 // that leaves.
-func (s *instance) undelivered(u ringdht.Undelivered) {
+func (s *instance) undelivered(u status.Undelivered) {
 	for _, body := range u.Bodies {
 		if kind, _, number, _ := parseService(body); kind == kindReply {
 			s.say(event{What: "wrong", Error: fmt.Sprintf("the answer to request %d from %d was not delivered: %v", number, u.Sink, u.Err)})
@@ -147,7 +149,7 @@ func (s *instance) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := s.node.Leave(ctx)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); undelivered || err != nil && !errors.Is(err, ringdht.ErrRegistryLost) {
+	if _, undelivered := errors.AsType[*status.UndeliveredError](err); undelivered || err != nil && !errors.Is(err, ringdht.ErrRegistryLost) {
 		s.fail("leaving", err)
 	}
 	os.Exit(0)

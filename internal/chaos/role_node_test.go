@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // member is a process with a node.
@@ -38,14 +39,18 @@ func (m *member) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger()), ringdht.WithUndelivered(m.undelivered)}
+	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger())}
 	if m.terms.AskID {
 		opts = append(opts, ringdht.WithID(ringdht.ID(m.terms.ID)))
 	}
-	if m.node, err = ringdht.Join(ctx, m.terms.Registry, m.handle, opts...); err != nil {
+	m.node = ringdht.NewNode(opts...)
+	load := m.node.Service("load")
+	load.Handle(m.handle)
+	load.OnUndelivered(m.undelivered)
+	m.sender = newSender(m.terms.Process, m.node, load, m.book)
+	if err := m.node.Join(ctx, m.terms.Registry); err != nil {
 		return err
 	}
-	m.sender = newSender(m.terms.Process, m.node, m.book)
 	m.say(event{What: "joined", ID: uint64(m.node.ID()), Incarnation: m.node.Incarnation()})
 	go func() {
 		err := m.node.Ready(context.Background())
@@ -65,7 +70,7 @@ func (m *member) handle(_ context.Context, msg ringdht.Message) {
 }
 
 // undelivered notes the messages that the library reports as undelivered.
-func (m *member) undelivered(u ringdht.Undelivered) {
+func (m *member) undelivered(u status.Undelivered) {
 	if u.Messages != uint64(len(u.Bodies)) {
 		m.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Limits for Close: maxRecord is how long the handler may take for one record before it counts
+// Limits for Flush and Close: maxRecord is how long the handler may take for one record before it counts
 // as stuck, and maxClose is the time for the whole backlog.
 const (
 	maxRecord = time.Second
@@ -140,13 +140,26 @@ func (q *Queue) write(r record) {
 	}
 }
 
-// Close waits until the handler has taken all records. It gives up, and drops the rest, if the
-// handler takes more than a second for one record or five for all. The goroutine ends when the
-// handler returns. Records that are logged after Close are dropped.
+// Close is the last Flush: it drops the records that the handler has not taken by then, and those
+// that are logged later. The goroutine ends when the handler returns.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	q.drain()
+	q.records, q.held, q.dropped = nil, 0, nil
+}
+
+// Flush waits until the handler has taken all records. It gives up if the handler takes more than a
+// second for one record or five for all.
+func (q *Queue) Flush() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.drain()
+}
+
+// drain is Flush with mu held, which it releases meanwhile.
+func (q *Queue) drain() {
 	by := time.Now().Add(maxClose)
 	for q.done != nil {
 		patience := time.Until(by)
@@ -158,7 +171,6 @@ func (q *Queue) Close() {
 		}
 		q.waitUnlocked(q.done, patience)
 	}
-	q.records, q.held, q.dropped = nil, 0, nil
 }
 
 // waitUnlocked waits for done, for at most limit. It releases mu meanwhile.

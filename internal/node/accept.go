@@ -28,7 +28,7 @@ func (n *Node) checkHello(h wire.Hello, _ secure.Proof) wire.Answer {
 	}
 	// A peer may hear of this incarnation before the node itself does. The answer must still
 	// make the deadline of the handshake, and of the dial of a link.
-	ctx, cancel := context.WithTimeout(n.ctx, min(n.cfg.Timeout/2, maxHelloWait))
+	ctx, cancel := context.WithTimeout(n.accepting, min(n.cfg.Timeout/2, maxHelloWait))
 	defer cancel()
 	var why string
 	n.Await(ctx, func() bool {
@@ -55,7 +55,7 @@ func (n *Node) whyNoLink(h wire.Hello) string {
 	switch {
 	case n.ctx.Err() != nil:
 		return "this node is closing"
-	case inc == nil:
+	case !inc.begun():
 		return "this node is not registered"
 	case h.To != inc.self.ID:
 		return "it asked for another node: the routing table there is out of date"
@@ -74,15 +74,15 @@ func (n *Node) whyNoLink(h wire.Hello) string {
 // serve is the goroutine of an accepted connection during its handshake. The other end is the
 // registry's probe, or a peer.
 func (n *Node) serve(accepted net.Conn, introduced func()) {
-	stop := context.AfterFunc(n.ctx, func() { accepted.Close() })
+	stop := context.AfterFunc(n.accepting, func() { accepted.Close() })
 	conn, h, _, err := n.cfg.Welcome(accepted, n.checkHello)
 	stop()
 	introduced()
 	if err != nil || h.Role == wire.RoleProbe {
-		if err != nil && n.ctx.Err() == nil {
+		if err != nil && n.accepting.Err() == nil {
 			n.cfg.RefusedConn(conn, err)
-			if inc := n.inc.Load(); inc != nil && handshake.IsStranger(err) {
-				inc.plane.CountStranger()
+			if handshake.IsStranger(err) {
+				n.inc.Load().plane.CountStranger()
 			}
 		}
 		conn.Close()

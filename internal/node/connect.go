@@ -68,8 +68,8 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		return err
 	}
 	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
-	on := inc != nil && inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
-	if inc != nil {
+	on := inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
+	if inc.begun() {
 		local := inc.local.Load()
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
 		req.Want, req.ID = !anyID, inc.self.ID // the same ID, if it is free
@@ -79,10 +79,10 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 			req.Every = int64(inc.pace.Load())
 		}
 	}
-	if n.cfg.ID != nil && inc == nil {
+	if n.cfg.ID != nil && !inc.begun() {
 		req.Want, req.ID = true, uint64(*n.cfg.ID)
 	}
-	if inc != nil && inc.ctx.Err() == nil && !on && n.isLeaving() {
+	if inc.ctx.Err() == nil && !on && n.isLeaving() {
 		return expiredError{} // another incarnation would begin only to leave
 	}
 	if n.security != nil {
@@ -141,9 +141,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		}
 		inc.plane.LowerFence()
 	default:
-		if inc != nil {
-			n.end(inc, expiredError{}) // unless it has ended before
-		}
+		n.end(inc, expiredError{}) // unless it has ended before
 		n.setAddress(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err

@@ -23,7 +23,7 @@ func (inc *incarnation) maxBackoff() time.Duration { return min(inc.lease()/2, 5
 // controlLoop is the goroutine that reads from the registry, and reconnects to it.
 func (n *Node) controlLoop() {
 	retry := backoff.Backoff{Min: minBackoff}
-	for n.ctx.Err() == nil {
+	for { // also if the node is closed already: a connection has an end, see Disconnected
 		inc, ctl := n.inc.Load(), n.ctl.Load()
 		since := time.Now()
 		err := n.readControl(inc, ctl)

@@ -4,7 +4,9 @@
 // # Map
 //
 //	node.go             Node, its configuration, and Close
+//	services.go         what a program registers before Join
 //	join.go             Join, once or until the context ends; which errors may pass
+//	unjoined.go         the incarnation of a node that has not joined
 //	config.go           the check of the options
 //	incarnation.go      an incarnation: its beginning, its end, what it delivers
 //
@@ -35,6 +37,10 @@
 //	                    traffic_status.go: what the node shows of them
 //
 // # An incarnation
+//
+// A new node has one that has ended, with the number 0, so that all methods work before Join. Join
+// may fail and be called again: an attempt leaves nothing behind unless an incarnation has begun, and
+// then Join succeeds.
 //
 // The registry admits the node, gives it an ID and a number, and begin makes the incarnation.
 // It is admitted, then it has a table (local.Epoch is not 0), then its links are up (confirm

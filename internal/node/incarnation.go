@@ -18,11 +18,9 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// The port of a message says which part of a node receives it.
-const (
-	portHandler = 0
-	portTraffic = 0x80 // with the low bits of the run's number
-)
+// portTraffic and those above are the ports of traffic runs, with the low bits of the run's number.
+// Ports below it are the source's numbers of its services.
+const portTraffic = wire.FirstRunPort
 
 // incarnation is a node from its admission until it leaves or is declared dead.
 type incarnation struct {
@@ -66,10 +64,6 @@ type table struct {
 // begin starts an incarnation on the registry's terms. maxSeen is the greatest incarnation
 // that the registry was told of.
 func (n *Node) begin(self control.Registered, maxSeen uint64) error {
-	inc := &incarnation{
-		n: n, self: self, wakeup: make(chan struct{}, 1), ready: make(chan struct{}),
-		laterSeen: make(chan struct{}, 1), rejoinUseless: self.Incarnation <= maxSeen,
-	}
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Incarnation == 0 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
 		return fmt.Errorf("%w: the registry's terms make no sense: %+v", wire.ErrTerms, self)
@@ -77,19 +71,8 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	if err := checkLimits(n.cfg.Limits, int(self.MaxPayload)); err != nil {
 		return err
 	}
-	inc.table.Store(new(table))
-	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits)})
-	inc.traffic = newTraffic(inc)
-	inc.pace.Store(1)
-	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)
-	inc.plane = plane.New(plane.Config{
-		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
-		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
-		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
-		IsMember: inc.isMember, MayExist: inc.mayExist,
-		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
-		StuckAfter: membership.StuckAfter(inc.lease()), StuckAgain: membership.StuckAgain(inc.lease()), OnStuck: inc.reportStuck,
-	})
+	inc := n.newIncarnation(self)
+	inc.rejoinUseless = self.Incarnation <= maxSeen
 	n.noteTold(self.Incarnation)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -104,6 +87,27 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	inc.wg.Go(inc.linkLoop)
 	inc.wg.Go(inc.heartbeatLoop)
 	return nil
+}
+
+// newIncarnation makes an incarnation without goroutines of its own.
+func (n *Node) newIncarnation(self control.Registered) *incarnation {
+	inc := &incarnation{
+		n: n, self: self, wakeup: make(chan struct{}, 1), ready: make(chan struct{}), laterSeen: make(chan struct{}, 1),
+	}
+	inc.table.Store(new(table))
+	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits)})
+	inc.traffic = newTraffic(inc)
+	inc.pace.Store(1)
+	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)
+	inc.plane = plane.New(plane.Config{
+		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
+		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
+		Services: n.cfg.planeServices(), Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, HasEnded: n.hasEnded,
+		IsMember: inc.isMember, MayExist: inc.mayExist,
+		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
+		StuckAfter: membership.StuckAfter(inc.lease()), StuckAgain: membership.StuckAgain(inc.lease()), OnStuck: inc.reportStuck,
+	})
+	return inc
 }
 
 func (inc *incarnation) isReady() bool {
@@ -149,10 +153,11 @@ func (n *Node) end(inc *incarnation, err error) {
 
 // deliver receives messages from the plane, one at a time per source.
 func (inc *incarnation) deliver(ctx context.Context, d *plane.Delivery) {
-	switch {
-	case d.Port >= portTraffic:
+	if d.Port >= portTraffic {
 		inc.traffic.receive(d)
-	case inc.n.cfg.Handler != nil:
-		inc.n.cfg.Handler(ctx, d)
+		return
+	}
+	if all := inc.n.cfg.Services; d.Service < len(all) && all[d.Service].Handler != nil {
+		all[d.Service].Handler(ctx, d)
 	}
 }

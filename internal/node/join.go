@@ -11,30 +11,126 @@ import (
 	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
-	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/secure"
 )
 
-// Join registers a node with the registry at addr, and returns it once it is admitted. addr may be
-// a join line; then the ring is a secure one. Errors and logs have the line's address only.
-func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
-	n := &Node{
-		cfg: cfg, registry: addr, token: rand.Uint64(), began: time.Now(), owner: reentry.NewOwner(),
-		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
+// phase is how far a node has come with joining.
+type phase uint8
+
+const (
+	phaseNew     phase = iota // Join was not called yet
+	phaseJoining              // an attempt is under way
+	phaseFailed               // the latest attempt has failed, and there may be another
+	phaseJoined
+)
+
+// Join registers the node with the registry at addr, and returns once it is admitted. addr may be
+// a join line; then the ring is a secure one. Errors and logs have the line's address only. A
+// failed attempt leaves nothing behind, so that Join may be called again. Close ends an attempt.
+func (n *Node) Join(ctx context.Context, addr string) error {
+	err := n.join(ctx, addr)
+	if err != nil {
+		return JoinError(addr, err)
 	}
-	n.ctx, n.stop = context.WithCancelCause(context.Background())
-	var err error
+	return nil
+}
+
+func (n *Node) join(ctx context.Context, addr string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	n.mu.Lock()
+	switch {
+	case n.closed || n.leaving:
+		n.mu.Unlock()
+		return errs.ErrClosed
+	case n.phase == phaseJoining:
+		n.mu.Unlock()
+		return errors.New("the node is about to join already")
+	case n.phase == phaseJoined:
+		n.mu.Unlock()
+		return errors.New("the node has joined already: it comes back by itself, and another node needs another NewNode")
+	}
+	n.phase = phaseJoining
+	n.wg.Add(1) // Close waits for the attempt, which may start goroutines meanwhile
+	n.mu.Unlock()
+
+	n.accepting, n.stopped = context.WithCancel(n.ctx)
+	err := n.attempt(ctx, addr)
+	n.wg.Done()
+	next := phaseJoined
+	if err != nil {
+		next = phaseFailed
+		n.giveUp()
+		if n.ctx.Err() != nil { // Close has interrupted it
+			err = errs.ErrClosed
+		}
+	}
+	n.mu.Lock()
+	n.phase = next
+	n.mu.Unlock()
+	return err
+}
+
+// attempt tries to join. It has one listener, and one goroutine that accepts, for all its tries. So
+// the node's address and token stay the same: if the answer to one try is lost, the next one
+// replaces the member that it made.
+func (n *Node) attempt(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(n.ctx, func() { cancel(context.Cause(n.ctx)) })()
+	n.registry, n.token, n.security, n.cfg.Security = addr, rand.Uint64(), nil, nil
 	if secure.MayBeJoinLine(addr) {
-		err = n.secure(addr)
+		if err := n.secure(addr); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = n.join(ctx)
+	if err := n.listen(ctx); err != nil {
+		return err
+	}
+	var err error
+	if n.cfg.Retry {
+		err = n.connectRetrying(ctx)
+	} else {
+		err = n.connect(ctx, false)
 	}
 	if err != nil {
-		n.Close()
-		return nil, JoinError(addr, err)
+		return err
 	}
-	return n, nil
+	n.wg.Go(n.controlLoop)
+	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
+	return nil
+}
+
+// listen lets peers, and the registry's probe, connect: the registry dials back before it admits.
+func (n *Node) listen(ctx context.Context) error {
+	l, err := n.cfg.Transport.Listen(ctx, n.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for peers: %w", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		l.Close()
+		return errs.ErrClosed
+	}
+	n.listener = l
+	n.wg.Go(func() { n.cfg.Accept(n.accepting, l, n.wg.Go, n.serve) })
+	return nil
+}
+
+// giveUp ends what a failed attempt has started. No incarnation has begun.
+func (n *Node) giveUp() {
+	n.stopped()
+	n.mu.Lock()
+	l := n.listener
+	n.listener = nil
+	n.mu.Unlock()
+	if l != nil {
+		l.Close()
+	}
+	n.wg.Wait()
+	n.cfg.Records.Flush() // the program may end now
 }
 
 // JoinError is the error of a Join. Of a join line it shows the address only.
@@ -54,27 +150,6 @@ func (n *Node) secure(line string) error {
 	}
 	n.registry, n.security, n.cfg.Security = l.Addr, c, c
 	n.token = 0 // the registry's probe finds the node's key instead
-	return nil
-}
-
-// join has one listener, and one goroutine that accepts, for all attempts. So the node's address
-// and token stay the same: if the answer to an attempt is lost, the next one replaces the member
-// that it made.
-func (n *Node) join(ctx context.Context) (err error) {
-	if n.listener, err = n.cfg.Transport.Listen(ctx, n.cfg.Listen); err != nil {
-		return fmt.Errorf("listening for peers: %w", err)
-	}
-	n.wg.Go(func() { n.cfg.Accept(n.ctx, n.listener, n.wg.Go, n.serve) }) // the registry dials back before it admits
-	if n.cfg.Retry {
-		err = n.connectRetrying(ctx)
-	} else {
-		err = n.connect(ctx, false)
-	}
-	if err != nil {
-		return err
-	}
-	n.wg.Go(n.controlLoop)
-	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
 	return nil
 }
 

@@ -16,11 +16,12 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // joining is a Join under way.
 type joining struct {
-	node *ringdht.Node
+	node *ringtest.Node
 	err  error
 	done chan struct{}
 }
@@ -31,13 +32,13 @@ func joinLater(ctx context.Context, tr *ringtest.Ring, opts ...ringdht.NodeOptio
 	opts = tr.Options(append(opts, ringdht.WithRetry()))
 	go func() {
 		defer close(j.done)
-		j.node, j.err = ringdht.Join(ctx, tr.Line(), nil, opts...)
+		j.node, j.err = ringtest.Join(ctx, tr.Line(), nil, opts...)
 	}()
 	return j
 }
 
 // member waits for the node.
-func (j *joining) member(tr *ringtest.Ring) *ringdht.Node {
+func (j *joining) member(tr *ringtest.Ring) *ringtest.Node {
 	tr.T.Helper()
 	<-j.done
 	if j.err != nil {
@@ -301,7 +302,7 @@ func TestJoinIsHopeless(t *testing.T) {
 		"no such ID":      {"", []ringdht.NodeOption{ringdht.WithID(1 << 20)}, ringdht.ErrHandshake, "16-bit"},
 		"another host":    {"", []ringdht.NodeOption{ringdht.WithListen("n0:9"), ringdht.WithTransport(nil)}, ringdht.ErrUnreachable, "WithAdvertise"},
 		"a node":          {"n0:7", nil, ringdht.ErrHandshake, "not a registry"},
-		"an option":       {"", []ringdht.NodeOption{ringdht.WithLimits(ringdht.Limits{SendBuffer: 5000})}, nil, "SendBuffer"},
+		"an option":       {"", []ringdht.NodeOption{ringdht.WithLimits(status.Limits{SendBuffer: 5000})}, nil, "SendBuffer"},
 		"no address":      {"registry", nil, nil, "registry"},
 		"a port in use":   {"", []ringdht.NodeOption{ringdht.WithListen(":3")}, syscall.EADDRINUSE, "listening"},
 		"a wrong address": {"", []ringdht.NodeOption{ringdht.WithAdvertise("0.0.0.0:7")}, nil, "WithAdvertise"},

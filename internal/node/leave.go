@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
@@ -14,32 +16,53 @@ import (
 // Leave ends the membership in good order, closes the node, and returns what is undelivered.
 func (n *Node) Leave(ctx context.Context) ([]plane.Undelivered, error) {
 	if n.inHandler(ctx) {
-		return nil, fmt.Errorf("ringdht: node %d: leaving: %w: call Leave from another goroutine, with another context", n.ID(), errs.ErrInHandler)
+		return nil, fmt.Errorf("ringdht: %s: leaving: %w: call Leave from another goroutine, with another context", n.label(), errs.ErrInHandler)
 	}
 	n.mu.Lock()
 	if n.leaving || n.closed {
 		n.mu.Unlock()
-		return nil, fmt.Errorf("ringdht: node %d has left the ring already: %w", n.ID(), errs.ErrNotMember)
+		return nil, fmt.Errorf("ringdht: %s has left the ring already: %w", n.label(), errs.ErrNotMember)
 	}
 	n.leaving = true
 	close(n.leaveBegun)
 	n.changed.Broadcast()
 	n.mu.Unlock()
 	inc := n.inc.Load()
+	if !inc.begun() {
+		return n.close(), fmt.Errorf("ringdht: %s: leaving: %w: it has not joined a ring", n.label(), errs.ErrNotMember)
+	}
 	inc.traffic.disable()
 
 	err := n.leave(ctx, inc)
 	if err != nil {
-		err = fmt.Errorf("ringdht: node %d: leaving: %w", n.ID(), err)
+		err = fmt.Errorf("ringdht: %s: leaving: %w", n.label(), err)
 	}
 	return n.close(), err
 }
 
-// leave takes the steps that the root package lists for Leave, until one fails. In any case
-// it asks the registry to take the node out, so that the other members need not find out that
-// it is gone.
+// leave takes the steps that the root package lists for Leave, until one fails. In any case the
+// services wind up, and it asks the registry to take the node out, so that the other members need
+// not find out that it is gone.
 func (n *Node) leave(ctx context.Context, inc *incarnation) error {
 	err := inc.awaitDeliveries(ctx)
+	failed := n.windUp(ctx)
+	return errors.Join(failed, n.leaveRing(ctx, inc, err))
+}
+
+// windUp calls the functions of OnLeave. If one fails, the others are called all the same.
+func (n *Node) windUp(ctx context.Context) error {
+	var failed []error
+	for _, f := range slices.Backward(n.cfg.OnLeave) {
+		if err := f(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("winding up: %w", err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// leaveRing takes the steps after the services have wound up, unless a step before has failed with
+// err.
+func (n *Node) leaveRing(ctx context.Context, inc *incarnation, err error) error {
 	if err == nil {
 		err = inc.plane.CloseIncoming(ctx, inc.lease())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // A node that waits for its last deliveries is still a member: when its connection to the
@@ -74,7 +75,7 @@ func TestEvictedWhileLeaving(t *testing.T) {
 		time.Sleep(ringtest.Lease)
 		close(release)
 		err := <-left
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if !errors.As(err, &lost) || !errors.Is(err, ringdht.ErrEvicted) || time.Since(start) > time.Minute {
 			t.Errorf("leave after %v: %v", time.Since(start), err)
 		}
@@ -123,7 +124,7 @@ func TestLeaveWithAStreamToTheDead(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		err := from.Leave(ctx)
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if !errors.As(err, &lost) || lost.Streams[0].NotHandled != 1 || !errors.Is(err, ringdht.ErrNoSuchNode) || time.Since(start) > time.Minute {
 			t.Errorf("leave after %v: %v", time.Since(start), err)
 		}
@@ -153,7 +154,7 @@ func TestFlushWhileAnIncarnationEnds(t *testing.T) {
 	}
 	proceed()
 	<-ended
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if err := from.Flush(tr.Ctx()); !errors.As(err, &lost) {
 		t.Error(err)
 	}

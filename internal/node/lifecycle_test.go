@@ -15,6 +15,7 @@ import (
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 func TestClosedErrors(t *testing.T) {
@@ -47,7 +48,7 @@ func TestClosedErrors(t *testing.T) {
 	}
 	for name, call := range map[string]func() error{
 		"Setup":  func() error { _, err := tr.Registry.Setup(tr.Ctx(), 0); return err },
-		"Run":    func() error { _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); return err },
+		"Run":    func() error { _, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1}); return err },
 		"Listen": func() error { _, err := tr.Registry.Listen(tr.Ctx(), ":0"); return err },
 		"Wait":   func() error { return tr.Registry.WaitMembers(tr.Ctx(), 9) },
 		"Serve": func() error {
@@ -76,7 +77,7 @@ func TestServeOnAListener(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() { done <- r.Serve(l) }()
-	n, err := ringdht.Join(t.Context(), "r:7", nil, ringdht.WithTransport(net.Host("n")))
+	n, err := ringtest.Join(t.Context(), "r:7", nil, ringdht.WithTransport(net.Host("n")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestLeaveInAHurry(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if lost := new(ringdht.UndeliveredError); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Messages != 1 {
+	if lost := new(status.UndeliveredError); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Messages != 1 {
 		t.Errorf("it does not say what is of unknown outcome: %v", err)
 	}
 	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 1 }); err != nil {
@@ -160,7 +161,7 @@ func TestCloseListsWhatIsUnknown(t *testing.T) {
 		}
 	}
 	err := n.Close()
-	lost := new(ringdht.UndeliveredError)
+	lost := new(status.UndeliveredError)
 	if !errors.As(err, &lost) || len(lost.Streams) != 1 || string(bytes.Join(lost.Streams[0].Bodies, nil)) != "abc" || !errors.Is(err, ringdht.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
@@ -174,7 +175,7 @@ func TestCloseListsWhatIsUnknown(t *testing.T) {
 func TestUndelivered(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
-	var sink, from *ringdht.Node
+	var sink, from *ringtest.Node
 	for range 4 {
 		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	}
@@ -194,7 +195,7 @@ func TestUndelivered(t *testing.T) {
 	tr.Nodes = tr.Nodes[1:]
 	tr.Setup(0)
 	err := from.Flush(tr.Ctx())
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Sink != sink.ID() ||
 		lost.Streams[0].Messages != messages || !errors.Is(err, ringdht.ErrGone) && !errors.Is(err, ringdht.ErrNoSuchNode) {
 		t.Fatalf("got %v", err)
@@ -244,7 +245,7 @@ func setupSaysWhichLinkIsMissing(t *testing.T) {
 	if !errors.Is(err, ringdht.ErrNotReady) || !strings.Contains(err.Error(), "cannot link to its entry") {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) || !strings.Contains(err.Error(), "cannot reach node") {
+	if _, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) || !strings.Contains(err.Error(), "cannot reach node") {
 		t.Errorf("a run now: %v", err)
 	}
 	net.Mend("n0", "n1")

@@ -179,7 +179,13 @@ func (l *linker) setRoutes(local *membership.NodeView, table, keep []ring.Peer) 
 			}
 		}
 	}
+	first := l.plane.Epoch() == 0
 	l.plane.SetRoutes(routes)
+	if first { // awaitTable may wait for it
+		l.n.mu.Lock()
+		l.n.changed.Broadcast()
+		l.n.mu.Unlock()
+	}
 }
 
 // authoritative reports whether what this node knows of its successor is the truth. Three

@@ -34,7 +34,7 @@ func TestLiveMembership(t *testing.T) {
 					}
 					tr.Exchange(tr.Nodes...)
 				}
-				tr.Run(ringdht.Traffic{Messages: 1000})
+				tr.Run(status.Traffic{Messages: 1000})
 				left := tr.Nodes[3]
 				if err := left.Leave(tr.Ctx()); err != nil {
 					t.Fatal(err)
@@ -46,7 +46,7 @@ func TestLiveMembership(t *testing.T) {
 				tr.Remove(died)
 				tr.WaitGone(died.ID())
 				tr.Exchange(tr.Nodes...)
-				tr.Run(ringdht.Traffic{Messages: 1000})
+				tr.Run(status.Traffic{Messages: 1000})
 				tr.WaitSettled()
 				if now := tr.Registry.Epoch(); now < epoch+10 {
 					t.Errorf("epoch %d after epoch %d and ten changes", now, epoch)
@@ -54,7 +54,7 @@ func TestLiveMembership(t *testing.T) {
 				if a := tr.Registry.Audit(); !a.OK() || a.Nodes != 7 || k == 0 && a.Entries != 3 {
 					t.Errorf("%v", a)
 				}
-				for _, gone := range []*ringdht.Node{left, died} {
+				for _, gone := range []*ringtest.Node{left, died} {
 					if err := tr.Nodes[0].Send(tr.Ctx(), gone.ID(), nil); !errors.Is(err, ringdht.ErrNoSuchNode) {
 						t.Errorf("sending to one that is gone: %v", err)
 					}
@@ -74,7 +74,7 @@ func TestLeaveDuringTraffic(t *testing.T) {
 	tr.Setup(1)
 	done := make(chan *status.Summary)
 	go func() {
-		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 50000})
+		s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 50000})
 		if err != nil {
 			t.Error(err)
 		}
@@ -91,7 +91,7 @@ func TestLeaveDuringTraffic(t *testing.T) {
 		t.Fatalf("%s\n%+v", s.Verdict(), s)
 	}
 	tr.Remove(leaver)
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // The dead take what they had with them, and each source is told exactly which of its
@@ -111,8 +111,8 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 		handled = n + 1
 		mu.Unlock()
 	})
-	told := make(chan ringdht.Undelivered, 1)
-	from := tr.Join(nil, ringdht.WithUndelivered(func(u ringdht.Undelivered) { told <- u }))
+	told := make(chan status.Undelivered, 1)
+	from := tr.Join(nil, ringtest.WithUndelivered(func(u status.Undelivered) { told <- u }))
 	tr.Join(nil)
 	tr.Setup(0)
 	for n := range uint32(25) {
@@ -132,11 +132,11 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 	close(release)
 	tr.Remove(sink)
 	err := <-flushed
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if !errors.As(err, &lost) || len(lost.Streams) != 1 {
 		t.Fatalf("got %v", err)
 	}
-	for name, u := range map[string]ringdht.Undelivered{"Flush": lost.Streams[0], "callback": <-told} {
+	for name, u := range map[string]status.Undelivered{"Flush": lost.Streams[0], "callback": <-told} {
 		if u.Sink != sink.ID() || u.Messages != 15 || len(u.Bodies) != 15 {
 			t.Fatalf("%s: %+v", name, u)
 		}
@@ -192,7 +192,7 @@ func registryRestart(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic(), ringdht.WithID(ringdht.ID(100*i)))
 	}
 	tr.Setup(0)
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 	before, epoch := tr.Registry.Members(), tr.Registry.Epoch()
 	incs := make(map[ringdht.ID]uint64)
 	for _, n := range tr.Nodes {
@@ -235,7 +235,7 @@ func registryRestart(t *testing.T) {
 	if dead.ID() != newcomer.ID() && !errors.Is(err, ringdht.ErrNoSuchNode) && !errors.Is(err, ringdht.ErrGone) {
 		t.Errorf("sending to the dead: %v", err)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // Who falls silent is found within the lease, and what passes by way of it goes
@@ -306,7 +306,7 @@ func TestConnectionToTheRegistryBreaks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.Run(ringdht.Traffic{Messages: 1000})
+	tr.Run(status.Traffic{Messages: 1000})
 	if n.Incarnation() != inc || len(tr.Registry.Members()) != 4 {
 		t.Errorf("incarnation %d, was %d; members %v", n.Incarnation(), inc, tr.Registry.Members())
 	}

@@ -150,7 +150,7 @@ func roaming(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, net *memne
 }
 
 // known checks what the registry, and all nodes that link to it, hold for a node's address.
-func known(tr *ringtest.Ring, n *ringdht.Node, addr string) {
+func known(tr *ringtest.Ring, n *ringtest.Node, addr string) {
 	tr.T.Helper()
 	if n.Peer().Addr != addr {
 		tr.T.Errorf("the node believes to be %v, want %s", n.Peer(), addr)

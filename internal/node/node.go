@@ -14,33 +14,38 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/status"
 )
 
 // Config is the configuration of a node. The options of the root package fill and check it.
 type Config struct {
 	handshake.Config
-	Listen      string
-	Advertise   string
-	Traffic     bool
-	Retry       bool // Join tries again while the reason may pass
-	Limits      status.Limits
-	ID          *status.ID                             // the ID to ask for
-	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends and relays
-	Undelivered func(plane.Undelivered)                // may be nil
+	Listen    string
+	Advertise string
+	Traffic   bool
+	Retry     bool // Join tries again while the reason may pass
+	Limits    status.Limits
+	ID        *status.ID                    // the ID to ask for
+	Services  []Service                     // by port; the first has the empty name
+	OnLeave   []func(context.Context) error // Leave calls them, the last one first
 }
 
 // Node is a member of a ring. Its methods are safe for concurrent use. The root package
 // documents those that it exports.
 type Node struct {
-	// static after Join
-	cfg      *Config
-	security *credentials // nil in an open ring
-	registry string       // its address
-	listener net.Listener
-	token    uint64 // proves to the registry's probe that it has found this node
-	began    time.Time
-	owner    uint64 // marks its handlers, see inHandler
+	// static after New, but for the services of cfg, see mustBeNew
+	cfg   *Config
+	began time.Time
+	owner uint64 // marks its handlers, see inHandler
+
+	// An attempt to join writes these before it starts its goroutines. Others read them after they
+	// have seen an incarnation that has begun.
+	security  *credentials // nil in an open ring
+	registry  string       // its address
+	token     uint64       // proves to the registry's probe that it has found this node
+	accepting context.Context
+	stopped   context.CancelFunc // ends accepting, and with it what a failed attempt has started
 
 	deregistered chan error    // the registry's answer to Deregister
 	leaveBegun   chan struct{} // closed when Leave begins
@@ -61,7 +66,10 @@ type Node struct {
 
 	mu            sync.Mutex // guards what follows
 	changed       notify.Change
-	addr          string // advertised, as the registry knows it; see register
+	phase         phase
+	unnamed       bool         // the service with the empty name was registered
+	listener      net.Listener // of the latest attempt to join
+	addr          string       // advertised, as the registry knows it; see register
 	leaving       bool
 	deregistering bool // the registry was asked to take the node out, so it may not tell it of newcomers behind it
 	released      bool // the registry has taken the node out
@@ -72,6 +80,18 @@ type Node struct {
 	departed      goneIncarnations // they have left in good order
 	rejoins       rejoinLimit
 	leftover      []plane.Undelivered // of earlier incarnations
+}
+
+// New returns a node that is in no ring yet. cfg is prepared.
+func New(cfg *Config) *Node {
+	n := &Node{
+		cfg: cfg, began: time.Now(), owner: reentry.NewOwner(), deregistered: make(chan error, 1), leaveBegun: make(chan struct{}),
+		traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
+	}
+	close(n.disconnected)
+	n.ctx, n.stop = context.WithCancelCause(context.Background())
+	n.inc.Store(n.unjoined())
+	return n
 }
 
 // Token proves to the registry's probe that it has found this node.
@@ -88,6 +108,14 @@ func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Incarnation }
 
 // Peer is the node as others know it.
 func (n *Node) Peer() status.Peer { return status.Peer{ID: n.ID(), Addr: n.address()} }
+
+// label names the node in errors.
+func (n *Node) label() string {
+	if inc := n.inc.Load(); inc.begun() {
+		return fmt.Sprintf("node %d", inc.self.ID)
+	}
+	return "new node"
+}
 
 func (n *Node) address() string {
 	n.mu.Lock()
@@ -132,7 +160,7 @@ func (n *Node) Await(ctx context.Context, done func() bool) error {
 // waits for every goroutine of the node.
 func (n *Node) Close() ([]plane.Undelivered, error) {
 	if n.inHandler(context.Background()) {
-		return nil, fmt.Errorf("ringdht: node %d: closing: %w: call Close from another goroutine", n.ID(), errs.ErrInHandler)
+		return nil, fmt.Errorf("ringdht: %s: closing: %w: call Close from another goroutine", n.label(), errs.ErrInHandler)
 	}
 	return n.close(), nil
 }
@@ -140,17 +168,16 @@ func (n *Node) Close() ([]plane.Undelivered, error) {
 func (n *Node) close() []plane.Undelivered {
 	n.mu.Lock()
 	n.closed = true
+	listener := n.listener
 	n.mu.Unlock()
 	n.stop(errs.ErrClosed)
-	if n.listener != nil {
-		n.listener.Close()
+	if listener != nil {
+		listener.Close()
 	}
 	if ctl := n.ctl.Load(); ctl != nil {
 		ctl.Close()
 	}
-	if inc := n.inc.Load(); inc != nil {
-		n.end(inc, errs.ErrClosed)
-	}
+	n.end(n.inc.Load(), errs.ErrClosed)
 	n.wg.Wait()
 	n.cfg.Records.Close()
 	return n.takeLeftover(nil)

@@ -26,10 +26,10 @@ func (n *Node) WaitConnected(ctx context.Context) error {
 		}
 	})
 	if n.expelled.Load() {
-		return fmt.Errorf("ringdht: node %d: %w", n.ID(), errExpelled)
+		return fmt.Errorf("ringdht: %s: %w", n.label(), errExpelled)
 	}
 	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.outageError(), err)
+		return fmt.Errorf("ringdht: %s: %w: %w", n.label(), n.outageError(), err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // behind sets a registry's clock back.
@@ -60,7 +61,7 @@ func untilDone(t testing.TB, ctx context.Context, what string, do func() error) 
 }
 
 // deliver sends from one node to another, again if the incarnation of the source ends.
-func deliver(tr *ringtest.Ring, from, to *ringdht.Node) {
+func deliver(tr *ringtest.Ring, from, to *ringtest.Node) {
 	tr.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*ringtest.Lease)
 	defer cancel()
@@ -126,7 +127,7 @@ func TestSmallIncarnationIsReplaced(t *testing.T) {
 			t.Errorf("node %d has incarnation %d after incarnation %d", d.ID(), d.Incarnation(), first)
 		}
 		tr.WaitSettled()
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 	})
 }
 
@@ -134,8 +135,8 @@ func TestSmallIncarnationIsReplaced(t *testing.T) {
 func TestWhatASmallIncarnationHadAcceptedIsTold(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
-		told := make(chan ringdht.Undelivered, 10)
-		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic(), ringdht.WithUndelivered(func(u ringdht.Undelivered) { told <- u }))
+		told := make(chan status.Undelivered, 10)
+		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic(), ringtest.WithUndelivered(func(u status.Undelivered) { told <- u }))
 		net.Heal()
 		for len(tr.Registry.Members()) < 4 {
 			time.Sleep(ringtest.Lease / 10)
@@ -174,7 +175,7 @@ func TestSmallIncarnationLeaves(t *testing.T) {
 		}
 		start, inc := time.Now(), d.Incarnation()
 		err := d.Leave(tr.Ctx())
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if !errors.As(err, &lost) || len(lost.Streams) != 1 || !errors.Is(lost.Streams[0].Err, stream.ErrStaleIncarnation) || errors.Is(err, ringdht.ErrEvicted) {
 			t.Errorf("leaving: %v", err)
 		}

@@ -145,7 +145,7 @@ func TestPaceOfAnEarlierRegistry(t *testing.T) {
 		}
 		tr.Setup(0)
 		tr.Registry.Close()
-		lives := make(map[*ringdht.Node]uint64)
+		lives := make(map[*ringtest.Node]uint64)
 		for _, n := range tr.Nodes {
 			ringtest.NodeOf(n).Present().SetPace(50)
 			lives[n] = n.Incarnation()

@@ -31,9 +31,9 @@ func (n *Node) Ready(ctx context.Context) error {
 		case why == nil:
 			return nil
 		case n.isEnding():
-			return fmt.Errorf("ringdht: node %d: %w", n.ID(), why)
+			return fmt.Errorf("ringdht: %s: %w", n.label(), why)
 		case ctx.Err() != nil:
-			return fmt.Errorf("ringdht: node %d: %w (%w)", n.ID(), why, context.Cause(ctx))
+			return fmt.Errorf("ringdht: %s: %w (%w)", n.label(), why, context.Cause(ctx))
 		}
 	}
 }
@@ -45,10 +45,23 @@ func (n *Node) isEnding() bool {
 	return n.closed || n.leaving || n.expelled.Load()
 }
 
+// AwaitEnd waits until the node is over for good, closed or expelled, and returns why. It returns nil
+// if ctx has ended first.
+func (n *Node) AwaitEnd(ctx context.Context) error {
+	n.Await(ctx, n.expelled.Load)
+	switch {
+	case n.expelled.Load():
+		return fmt.Errorf("ringdht: %s: %w", n.label(), errExpelled)
+	case n.ctx.Err() != nil:
+		return fmt.Errorf("ringdht: %s: %w", n.label(), context.Cause(n.ctx))
+	}
+	return nil
+}
+
 // ReadyNow returns nil if the node is ready, and otherwise why it is not.
 func (n *Node) ReadyNow() error {
 	if why := n.notReady(n.inc.Load()); why != nil {
-		return fmt.Errorf("ringdht: node %d: %w", n.ID(), why)
+		return fmt.Errorf("ringdht: %s: %w", n.label(), why)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // often is how many times a test tries what must not depend on chance.
@@ -80,7 +81,7 @@ func TestWhatIsNotSoFailsWithAnEndedContext(t *testing.T) {
 func TestAnEndedContextDoesNothing(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	handled := make(chan struct{}, 1)
-	var nodes []*ringdht.Node
+	var nodes []*ringtest.Node
 	for range 8 {
 		nodes = append(nodes, tr.Join(func(context.Context, ringdht.Message) { handled <- struct{}{} }, ringdht.WithTraffic()))
 	}
@@ -90,7 +91,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 	calls := map[string]func(ctx context.Context) error{
 		"Setup": func(ctx context.Context) error { _, err := tr.Registry.Setup(ctx, 1); return err },
 		"Run": func(ctx context.Context) error {
-			_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1})
+			_, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 1})
 			return err
 		},
 		"Listen":     func(ctx context.Context) error { _, err := tr.Registry.Listen(ctx, "registry:0"); return err },
@@ -114,7 +115,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 	if tr.Registry.Epoch() != epoch || after.Entries != before.Entries || len(tr.Registry.Members()) != 8 {
 		t.Errorf("epoch %d and then %d, %d entries and then %d", epoch, tr.Registry.Epoch(), before.Entries, after.Entries)
 	}
-	tr.Run(ringdht.Traffic{Messages: 1})
+	tr.Run(status.Traffic{Messages: 1})
 	if runs := tr.Registry.Snapshot().Runs; len(runs) != 1 || runs[0].Number != 1 {
 		t.Errorf("others have started: %+v", runs)
 	}
@@ -129,15 +130,15 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 }
 
 // joinWith joins with a context.
-func joinWith(ctx context.Context, tr *ringtest.Ring) (*ringdht.Node, error) {
-	return ringdht.Join(ctx, tr.Line(), nil, tr.Options(nil)...)
+func joinWith(ctx context.Context, tr *ringtest.Ring) (*ringtest.Node, error) {
+	return ringtest.Join(ctx, tr.Line(), nil, tr.Options(nil)...)
 }
 
 // Ready says what is the case, and ReadyNow the same without waiting.
 func TestNotReadySaysWhatIsMissing(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
-	says := func(n *ringdht.Node, target error, words string) {
+	says := func(n *ringtest.Node, target error, words string) {
 		t.Helper()
 		for _, err := range []error{n.Ready(over()), n.ReadyNow()} {
 			if !errors.Is(err, target) || !strings.Contains(err.Error(), words) {
@@ -237,10 +238,12 @@ func TestReadyEndsWhenALeaveBegins(t *testing.T) {
 func TestWhySendIsTooEarly(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	a := tr.Join(nil)
-	says := func(n *ringdht.Node, want string) {
+	says := func(n *ringtest.Node, want string) {
 		t.Helper()
+		over, cancel := context.WithCancel(t.Context())
+		cancel() // Send would wait for the set-up
 		_, traced := n.Trace(t.Context(), 1)
-		for _, err := range []error{n.Send(t.Context(), 1, nil), n.Cast(t.Context(), 1, nil), traced} {
+		for _, err := range []error{n.Send(over, 1, nil), n.Cast(over, 1, nil), traced} {
 			if !errors.Is(err, ringdht.ErrNotReady) || !strings.Contains(err.Error(), want) {
 				t.Errorf("the error is %v, want one with %q", err, want)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // finishes is the default codec, and counts the reports of nodes that have finished a run.
@@ -41,7 +42,7 @@ func TestNodeThatClosesDuringARun(t *testing.T) {
 	tr.Setup(1)
 	n := tr.Nodes[1]
 	net.Hold("n1", "n2") // all that it sends goes there
-	done := tr.StartRun(ringdht.Traffic{Messages: 1000})
+	done := tr.StartRun(status.Traffic{Messages: 1000})
 	ringtest.WaitUntil(t, "it has its task", func() bool { return ringtest.NodeOf(n).Runs().Latest > 0 })
 	ringtest.NodeOf(n).BeginClose()
 	ringtest.WaitUntil(t, "it has given up its task", func() bool { return !ringtest.NodeOf(n).Runs().Sending })
@@ -82,7 +83,7 @@ func TestMessagesOfAnAbandonedRun(t *testing.T) {
 		if err := knows.WaitConnected(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+		ringtest.CheckRelayed(t, tr.Run(status.Traffic{Messages: 10}))
 		runs := tr.Registry.Snapshot().Runs
 		number = runs[len(runs)-1].Number
 		if number == first || node.TrafficPort(first) != node.TrafficPort(number) {

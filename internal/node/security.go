@@ -30,7 +30,7 @@ type credentials struct {
 	secret secure.Secret
 	bare   *tls.Certificate // of the key, without an admission
 	now    func() time.Time // on both clocks
-	owner  context.Context  // of the node
+	owner  context.Context  // ends with the node, or the attempt to join
 
 	mu        sync.Mutex // guards what follows
 	changed   notify.Change
@@ -63,7 +63,7 @@ func newCredentials(n *Node, line secure.JoinLine) (*credentials, error) {
 		return nil, fmt.Errorf("making the node's key: %w", err)
 	}
 	c := &credentials{
-		key: key, public: secure.Key(public), secret: line.Secret, now: n.cfg.Now, owner: n.ctx,
+		key: key, public: secure.Key(public), secret: line.Secret, now: n.cfg.Now, owner: n.accepting,
 		trust: &secure.Trust{Pin: &line.Pin},
 	}
 	c.bare, err = secure.Certificate(key, nil, nil)

@@ -24,7 +24,7 @@ func inHand(t *testing.T, test func(t *testing.T, h *ringtest.HandRegistry, netw
 		h := ringtest.NewHandRegistry(t, network)
 		joined := make(chan outcome, 1)
 		go func() {
-			n, err := ringdht.Join(t.Context(), h.Line, nil, append(opts, ringdht.WithTransport(network.Host("n")))...)
+			n, err := ringtest.Join(t.Context(), h.Line, nil, append(opts, ringdht.WithTransport(network.Host("n")))...)
 			if err == nil {
 				t.Cleanup(func() { n.Close() })
 			}
@@ -35,12 +35,12 @@ func inHand(t *testing.T, test func(t *testing.T, h *ringtest.HandRegistry, netw
 }
 
 type outcome struct {
-	*ringdht.Node
+	*ringtest.Node
 	err error
 }
 
 // admitted waits for a node that must have joined.
-func admitted(t *testing.T, joined <-chan outcome) *ringdht.Node {
+func admitted(t *testing.T, joined <-chan outcome) *ringtest.Node {
 	t.Helper()
 	j := <-joined
 	if j.err != nil {
@@ -322,7 +322,7 @@ func TestErrorsDoNotShowTheSecret(t *testing.T) {
 	line := ringtest.NewHandRegistry(t, memnet.New(1)).LineTo("127.0.0.1:1")
 	secret := line[strings.LastIndex(line, "-")+1:]
 	for _, l := range []string{line, line + "x", line[:len(line)-1], " " + line, line + "\n", "'" + line + "'", strings.ToUpper(line), strings.Replace(line, "rdht1", "rdht2", 1), strings.Replace(line, ":1/", "/", 1)} {
-		n, err := ringdht.Join(t.Context(), l, nil)
+		n, err := ringtest.Join(t.Context(), l, nil)
 		if err == nil {
 			n.Close()
 			t.Fatal("joined nothing")
@@ -330,7 +330,7 @@ func TestErrorsDoNotShowTheSecret(t *testing.T) {
 		if text := strings.ToLower(err.Error()); strings.Contains(text, secret[:8]) || strings.Contains(text, secret[8:16]) {
 			t.Error(err)
 		}
-		_, err = ringdht.Join(t.Context(), l, nil, ringdht.WithListen("nonsense"))
+		_, err = ringtest.Join(t.Context(), l, nil, ringdht.WithListen("nonsense"))
 		if text := strings.ToLower(err.Error()); strings.Contains(text, secret[:8]) {
 			t.Error(err)
 		}

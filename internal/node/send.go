@@ -11,24 +11,14 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Send sends a message over the stream to a node.
-func (n *Node) Send(ctx context.Context, to status.ID, body []byte) error {
-	return n.send(ctx, to, portHandler, body)
-}
-
-// SendValue encodes v with the node's codec and sends it.
-func (n *Node) SendValue(ctx context.Context, to status.ID, v any) error {
-	b, err := n.cfg.Codec.Append(nil, v)
-	if err != nil {
-		return fmt.Errorf("ringdht: node %d: encoding a %T with %s: %w", n.ID(), v, n.cfg.Codec.Name(), err)
-	}
-	return n.send(ctx, to, portHandler, b)
-}
-
-func (n *Node) send(ctx context.Context, to status.ID, port uint8, body []byte) error {
+// Send sends a message of a service over the stream to a node.
+func (n *Node) Send(ctx context.Context, port uint8, to status.ID, body []byte) error {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
-		return n.sendError(to, errs.ErrNotReady)
+		var err error
+		if p, err = n.awaitTable(ctx); err != nil {
+			return n.sendError(to, err)
+		}
 	}
 	if err := p.Send(ctx, uint64(to), port, body); err != nil {
 		return n.sendError(to, err)
@@ -36,28 +26,62 @@ func (n *Node) send(ctx context.Context, to status.ID, port uint8, body []byte) 
 	return nil
 }
 
+// SendValue encodes v with the node's codec and sends it.
+func (n *Node) SendValue(ctx context.Context, port uint8, to status.ID, v any) error {
+	b, err := n.cfg.Codec.Append(nil, v)
+	if err != nil {
+		return fmt.Errorf("ringdht: %s: encoding a %T with %s: %w", n.label(), v, n.cfg.Codec.Name(), err)
+	}
+	return n.Send(ctx, port, to, b)
+}
+
 // SendBatch sends messages over the stream to a node. It returns how many were accepted.
-func (n *Node) SendBatch(ctx context.Context, to status.ID, bodies [][]byte) (accepted int, err error) {
+func (n *Node) SendBatch(ctx context.Context, port uint8, to status.ID, bodies [][]byte) (accepted int, err error) {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
-		return 0, n.sendError(to, errs.ErrNotReady)
+		if p, err = n.awaitTable(ctx); err != nil {
+			return 0, n.sendError(to, err)
+		}
 	}
-	if accepted, err = p.SendBatch(ctx, uint64(to), portHandler, bodies); err != nil {
+	if accepted, err = p.SendBatch(ctx, uint64(to), port, bodies); err != nil {
 		return accepted, n.sendError(to, err)
 	}
 	return accepted, nil
 }
 
 // Cast sends a message without a stream.
-func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
+func (n *Node) Cast(ctx context.Context, port uint8, to status.ID, body []byte) error {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
-		return n.sendError(to, errs.ErrNotReady)
+		var err error
+		if p, err = n.awaitTable(ctx); err != nil {
+			return n.sendError(to, err)
+		}
 	}
-	if err := p.Cast(ctx, uint64(to), portHandler, body); err != nil {
+	if err := p.Cast(ctx, uint64(to), port, body); err != nil {
 		return n.sendError(to, err)
 	}
 	return nil
+}
+
+// awaitTable waits until the node has a routing table, and returns the plane that uses it. It does
+// not wait for a node that gets none any more. Nor does it with the context of a handler, since the
+// node that a handler waits for may wait for the handler.
+func (n *Node) awaitTable(ctx context.Context) (*plane.Plane, error) {
+	p := n.inc.Load().plane
+	if plane.OwnerOf(ctx) != n.owner {
+		err := n.Await(ctx, func() bool {
+			p = n.inc.Load().plane
+			return p.Epoch() != 0 || n.closed || n.leaving || n.expelled.Load()
+		})
+		if err != nil && ctx.Err() != nil {
+			return nil, fmt.Errorf("%w (%w)", n.noTableError(), context.Cause(ctx))
+		}
+	}
+	if p.Epoch() == 0 {
+		return nil, n.noTableError()
+	}
+	return p, nil
 }
 
 // notThere says what a missing node may be, and where to look.
@@ -69,8 +93,6 @@ func notThere(err error) error {
 func (n *Node) sendError(to status.ID, err error) error {
 	err = n.ended(err)
 	switch {
-	case errors.Is(err, errs.ErrNotReady):
-		err = n.noTableError()
 	case errors.Is(err, plane.ErrTooLarge):
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
 	case errors.Is(err, plane.ErrSendingStopped):
@@ -86,5 +108,5 @@ func (n *Node) sendError(to status.ID, err error) error {
 	case errors.Is(err, plane.ErrBacklog):
 		err = fmt.Errorf("%w: let handlers send less, or raise Limits.HandlerBacklog", err)
 	}
-	return fmt.Errorf("ringdht: node %d: sending to %d: %w", n.ID(), to, err)
+	return fmt.Errorf("ringdht: %s: sending to %d: %w", n.label(), to, err)
 }

@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
@@ -38,7 +37,7 @@ func silent(t *testing.T, from, late time.Duration) (took time.Duration) {
 }
 
 // lastAnswer is when the latest answered heartbeat was sent.
-func lastAnswer(n *ringdht.Node) time.Time { return ringtest.NodeOf(n).Present().Heard() }
+func lastAnswer(n *ringtest.Node) time.Time { return ringtest.NodeOf(n).Present().Heard() }
 
 // A registry that falls silent is given up when its timeout ends, whenever in a third of a lease
 // it was heard last.

@@ -30,7 +30,8 @@ func (inc *incarnation) status() status.Node {
 		Streams: status.Streams{Outgoing: p.Outgoing, Incoming: p.Incoming, InFlight: p.InFlight, Window: p.Window},
 		Limits:  inc.n.cfg.Limits,
 	}
-	if c := inc.n.security; c != nil {
+	if inc.begun() && inc.n.security != nil {
+		c := inc.n.security
 		s.Secure, s.Key, s.AdmittedUntil = true, c.public.String(), c.until()
 	}
 	at := make(map[status.ID]plane.LinkStatus, len(p.Links))

@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Every rule of the membership that has a time in it, in virtual time.
@@ -85,9 +86,9 @@ func TestGrace(t *testing.T) {
 		}
 		late := tr.Nodes[5]
 		inc := late.Incarnation()
-		joined := make(chan *ringdht.Node)
+		joined := make(chan *ringtest.Node)
 		go func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(net.Host("newcomer")))
+			n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(net.Host("newcomer")))
 			if err != nil {
 				t.Error(err)
 			}
@@ -251,12 +252,12 @@ func TestSilentPair(t *testing.T) {
 func TestHalfAgainstHalf(t *testing.T) {
 	for _, k := range []int{1, 3} {
 		ringtest.InBubble(t, k, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
-			incs := make(map[*ringdht.Node]uint64)
+			incs := make(map[*ringtest.Node]uint64)
 			for _, n := range tr.Nodes {
 				incs[n] = n.Incarnation()
 			}
 			net.Partition([]string{"registry", "n0", "n2", "n4"}, []string{"n1", "n3", "n5"})
-			here, there := []*ringdht.Node{tr.Nodes[0], tr.Nodes[2], tr.Nodes[4]}, []*ringdht.Node{tr.Nodes[1], tr.Nodes[3], tr.Nodes[5]}
+			here, there := []*ringtest.Node{tr.Nodes[0], tr.Nodes[2], tr.Nodes[4]}, []*ringtest.Node{tr.Nodes[1], tr.Nodes[3], tr.Nodes[5]}
 			start := time.Now()
 			tr.Exchange(here...)
 			ringtest.CheckElapsed(t, "the half with the registry", start, 3*ringtest.Lease)
@@ -281,7 +282,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 				}
 			}
 			for _, n := range tr.Nodes { // what it sent before, to the other half
-				var lost *ringdht.UndeliveredError
+				var lost *status.UndeliveredError
 				if err := n.Flush(tr.Ctx()); err != nil && !errors.As(err, &lost) {
 					t.Error(err)
 				}

@@ -23,14 +23,14 @@ const (
 func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
-		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.noTableError())
+		return nil, fmt.Errorf("ringdht: %s: tracing the route to %d: %w", n.label(), to, n.noTableError())
 	}
 	answers, err := p.Trace(ctx, uint64(to))
 	if errors.Is(err, stream.ErrNoSuchNode) {
 		err = notThere(err)
 	}
 	if err != nil {
-		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.ended(err))
+		err = fmt.Errorf("ringdht: %s: tracing the route to %d: %w", n.label(), to, n.ended(err))
 	}
 	hops := make([]status.Hop, len(answers))
 	for i, h := range answers {

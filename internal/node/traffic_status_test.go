@@ -15,7 +15,7 @@ import (
 
 // rowOf is a node's row of an account, as the node should show it, but for what the account has of
 // all nodes together.
-func rowOf(s *status.Summary, n *ringdht.Node) status.RunFigures {
+func rowOf(s *status.Summary, n *ringtest.Node) status.RunFigures {
 	row := s.Nodes[slices.IndexFunc(s.Nodes, func(row status.NodeSummary) bool { return row.ID == n.ID() })]
 	return status.RunFigures{
 		Sent: row.Sent, Received: row.Received, Relayed: row.Relayed, Unknown: row.Unknown,
@@ -40,11 +40,11 @@ func TestNodeShowsItsPartInRuns(t *testing.T) {
 			t.Errorf("before any run: %+v", r)
 		}
 	}
-	all := make(map[*ringdht.Node]status.RunFigures)
+	all := make(map[*ringtest.Node]status.RunFigures)
 	for i, messages := range []int{1000, 1 << 30, 300} {
 		var s *status.Summary
 		if messages == 1<<30 {
-			done := tr.StartRun(ringdht.Traffic{Messages: messages})
+			done := tr.StartRun(status.Traffic{Messages: messages})
 			n := tr.Nodes[0]
 			ringtest.WaitUntil(t, "it sends", func() bool {
 				r := n.Status().Runs.Latest
@@ -56,7 +56,7 @@ func TestNodeShowsItsPartInRuns(t *testing.T) {
 			s = <-done
 			tr.CheckNodeRuns(s)
 		} else {
-			s = tr.Run(ringdht.Traffic{Messages: messages})
+			s = tr.Run(status.Traffic{Messages: messages})
 		}
 		var hops, wasted int64
 		maxHops := 0
@@ -99,7 +99,7 @@ func TestNodeCountsAbandonedRuns(t *testing.T) {
 	if err := n.WaitConnected(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	s := tr.Run(ringdht.Traffic{Messages: 10})
+	s := tr.Run(status.Traffic{Messages: 10})
 	after := n.Status().Runs
 	if row := rowOf(s, n); after.Count != 2 || after.All.Sent != 110 || after.All.Received != before.All.Received+row.Received || after.All.SumReceived != before.All.SumReceived+row.SumReceived {
 		t.Errorf("%+v, then %+v", before, after)
@@ -113,7 +113,7 @@ func TestSnapshotHasNoPartInRuns(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(0)
-	tr.Run(ringdht.Traffic{Messages: 10})
+	tr.Run(status.Traffic{Messages: 10})
 	of := func(v any) string {
 		b, err := json.Marshal(v)
 		if err != nil {

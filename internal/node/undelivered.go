@@ -13,31 +13,31 @@ import (
 const maxLeftover = 4096
 
 // mergeLeftover adds what an incarnation left undelivered to what those before it left. Of
-// those it keeps only the numbers: one entry for each sink, and one for all sinks beyond
-// maxLeftover. So a node that is declared dead again and again, and never calls Flush, does
+// those it keeps only the numbers: for each service one entry for each sink, and one for all sinks
+// beyond maxLeftover. So a node that is declared dead again and again, and never calls Flush, does
 // not gather bodies.
 func mergeLeftover(before, latest []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
-	at := make(map[uint64]int)
-	many := -1
+	type place struct {
+		sink    uint64
+		service int
+		many    bool
+	}
+	at := make(map[place]int)
 	for _, u := range before {
 		u.Bodies = nil
-		i, ok := at[u.Sink]
-		if u.Many || !ok && len(at) == maxLeftover {
+		i, ok := at[place{u.Sink, u.Service, u.Many}]
+		if !ok && !u.Many && len(at) >= maxLeftover {
 			u.Many, u.Sink = true, 0
-			i, ok = many, many >= 0
+			i, ok = at[place{0, u.Service, true}]
 		}
-		switch {
-		case ok:
+		if ok {
 			all[i].Messages += u.Messages
 			all[i].NotHandled += u.NotHandled
 			all[i].Err = u.Err
 			continue
-		case u.Many:
-			many = len(all)
-		default:
-			at[u.Sink] = len(all)
 		}
+		at[place{u.Sink, u.Service, u.Many}] = len(all)
 		all = append(all, u)
 	}
 	return append(all, latest...)

@@ -13,16 +13,17 @@ import (
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // coordinator is a node with a callback that notes what it was told, and a sink that
 // holds what it gets.
-func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringdht.Node, told chan ringdht.Undelivered) {
+func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringtest.Node, told chan status.Undelivered) {
 	tr = ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	told = make(chan ringdht.Undelivered, 16)
-	n = tr.Join(nil, ringdht.WithUndelivered(func(u ringdht.Undelivered) {
+	told = make(chan status.Undelivered, 16)
+	n = tr.Join(nil, ringtest.WithUndelivered(func(u status.Undelivered) {
 		told <- u
 		if panics {
 			panic("test")
@@ -39,7 +40,7 @@ func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringdht
 	return tr, n, sink, told
 }
 
-func wantTold(t *testing.T, told chan ringdht.Undelivered, sink *ringdht.Node) {
+func wantTold(t *testing.T, told chan status.Undelivered, sink *ringtest.Node) {
 	t.Helper()
 	if u := <-told; u.Messages != 3 || u.Sink != sink.ID() || string(bytes.Join(u.Bodies, nil)) != "abc" {
 		t.Errorf("the callback got %+v", u)
@@ -49,12 +50,12 @@ func wantTold(t *testing.T, told chan ringdht.Undelivered, sink *ringdht.Node) {
 // What the callback was told is not told again by Flush, Leave or Close, however much
 // later.
 func TestOnceToldIsTold(t *testing.T) {
-	for name, end := range map[string]func(n *ringdht.Node, ctx context.Context) error{
-		"Leave":            (*ringdht.Node).Leave,
-		"Close":            func(n *ringdht.Node, _ context.Context) error { return n.Close() },
-		"Flush and Leave":  func(n *ringdht.Node, ctx context.Context) error { return errors.Join(n.Flush(ctx), n.Leave(ctx)) },
-		"Flush of a sink":  func(n *ringdht.Node, ctx context.Context) error { return n.Flush(ctx, 1, 2, 3) },
-		"Leave and Close ": func(n *ringdht.Node, ctx context.Context) error { return errors.Join(n.Leave(ctx), n.Close()) },
+	for name, end := range map[string]func(n *ringtest.Node, ctx context.Context) error{
+		"Leave":            (*ringtest.Node).Leave,
+		"Close":            func(n *ringtest.Node, _ context.Context) error { return n.Close() },
+		"Flush and Leave":  func(n *ringtest.Node, ctx context.Context) error { return errors.Join(n.Flush(ctx), n.Leave(ctx)) },
+		"Flush of a sink":  func(n *ringtest.Node, ctx context.Context) error { return n.Flush(ctx, 1, 2, 3) },
+		"Leave and Close ": func(n *ringtest.Node, ctx context.Context) error { return errors.Join(n.Leave(ctx), n.Close()) },
 	} {
 		tr, n, sink, told := coordinator(t, false)
 		sink.Close()
@@ -98,7 +99,7 @@ func TestCloseTellsWhatACallbackDidNotTake(t *testing.T) {
 		if evicted {
 			ringtest.NodeOf(n).Present().Evict()
 		}
-		lost := new(ringdht.UndeliveredError)
+		lost := new(status.UndeliveredError)
 		if err := n.Close(); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Sink != sink.ID() || len(lost.Streams[0].Bodies) != 3 {
 			t.Errorf("evicted %v: %v", evicted, err)
 		}
@@ -116,7 +117,7 @@ func TestFlushSaysWhatEndedMeanwhile(t *testing.T) {
 	x := ringtest.NodeOf(n).Present().Plane()
 	ringtest.WaitUntil(t, "the flush waits", func() bool { return x.Flushing() == 1 })
 	sink.Close()
-	lost := new(ringdht.UndeliveredError)
+	lost := new(status.UndeliveredError)
 	if err := <-done; !errors.As(err, &lost) || lost.Streams[0].Messages != 3 {
 		t.Error(err)
 	}
@@ -149,7 +150,7 @@ func TestLeftoverIsBounded(t *testing.T) {
 	}
 	total := uint64(0)
 	for _, err := range []error{some, rest} {
-		var e *ringdht.UndeliveredError
+		var e *status.UndeliveredError
 		if !errors.As(err, &e) || !errors.Is(e, reason) {
 			t.Fatalf("%v", err)
 		}

@@ -26,7 +26,10 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] {
 			if !ok {
 				return
 			}
-			e, ok := f.Next(now)
+			var e status.MemberEvent
+			if ok = now.Self.Incarnation != 0; ok { // it has joined
+				e, ok = f.Next(now)
+			}
 			switch {
 			case ok && !yield(e):
 				return

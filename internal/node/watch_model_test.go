@@ -25,7 +25,7 @@ func TestWatchAgainstModel(t *testing.T) {
 	for seed := range uint64(*watchRings) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &watched{t: t, rng: rand.New(rand.NewPCG(seed, 1)), net: memnet.New(seed + 1), ends: make(map[incarnation]status.MemberChange), loops: make(map[*ringdht.Node][]*watcher)}
+				m := &watched{t: t, rng: rand.New(rand.NewPCG(seed, 1)), net: memnet.New(seed + 1), ends: make(map[incarnation]status.MemberChange), loops: make(map[*ringtest.Node][]*watcher)}
 				m.Ring = ringtest.New(t, m.net, ringdht.WithLease(ringtest.Lease), ringdht.WithBits(6))
 				m.registries = 1
 				for range 3 {
@@ -56,8 +56,8 @@ type watched struct {
 	net        *memnet.Network
 	hosts      int
 	registries int
-	host       map[*ringdht.Node]string
-	loops      map[*ringdht.Node][]*watcher
+	host       map[*ringtest.Node]string
+	loops      map[*ringtest.Node][]*watcher
 	ends       map[incarnation]status.MemberChange // how they ended, where that is certain
 	did        []string
 }
@@ -88,7 +88,7 @@ func (m *watched) join() {
 		m.t.Fatal(err, m.did)
 	}
 	if m.host == nil {
-		m.host = make(map[*ringdht.Node]string)
+		m.host = make(map[*ringtest.Node]string)
 	}
 	m.host[n] = host
 	m.did = append(m.did, fmt.Sprintf("%s joins as %d", host, n.ID()))
@@ -102,7 +102,7 @@ func (m *watched) join() {
 }
 
 // end closes a node, or lets it leave. A node that leaves while it hangs may be declared dead.
-func (m *watched) end(n *ringdht.Node, leaves bool) {
+func (m *watched) end(n *ringtest.Node, leaves bool) {
 	it := incarnationOf(n)
 	m.Remove(n)
 	m.did = append(m.did, fmt.Sprintf("%s ends as %v, leaves %v", m.host[n], it, leaves))
@@ -122,7 +122,7 @@ func (m *watched) end(n *ringdht.Node, leaves bool) {
 }
 
 // hang cuts a node off, for less than a lease or until the network heals.
-func (m *watched) hang(n *ringdht.Node) {
+func (m *watched) hang(n *ringtest.Node) {
 	m.did = append(m.did, m.host[n]+" hangs")
 	m.net.Hold(m.host[n], "")
 	m.net.Hold("", m.host[n])

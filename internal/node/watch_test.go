@@ -23,7 +23,7 @@ type incarnation struct {
 	inc uint64
 }
 
-func incarnationOf(n *ringdht.Node) incarnation { return incarnation{n.ID(), n.Incarnation()} }
+func incarnationOf(n *ringtest.Node) incarnation { return incarnation{n.ID(), n.Incarnation()} }
 
 // watcher is a loop over a node's events. It checks that they keep the rules.
 type watcher struct {
@@ -39,7 +39,7 @@ type watcher struct {
 }
 
 // watch starts a loop. It calls body for each event.
-func watch(t *testing.T, n *ringdht.Node, body func(status.MemberEvent)) *watcher {
+func watch(t *testing.T, n *ringtest.Node, body func(status.MemberEvent)) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watcher{t: t, done: make(chan struct{}), stop: cancel, present: make(map[ringdht.ID]status.MemberEvent), ended: make(map[incarnation]status.MemberChange)}
 	go func() {

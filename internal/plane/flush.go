@@ -8,8 +8,8 @@ import (
 
 // Flush waits until everything accepted before the call for these sinks, or for all if none are
 // given, has been handled. It returns the streams that ended otherwise, oldest first, and ctx's
-// error if ctx ended first. It leaves out what another Flush has returned, and what
-// Config.OnUndelivered had received when Flush was called. Config.OnUndelivered has returned for
+// error if ctx ended first. It leaves out what another Flush has returned, and what an
+// OnUndelivered had received when Flush was called. Each OnUndelivered has returned for
 // the streams that Flush waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	since := p.losses.BeginFlush()
@@ -54,20 +54,14 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if len(sinks) > 0 {
-		var some []*outbound
-		for _, sink := range sinks {
-			if o := p.outbounds[sink]; o != nil {
-				some = append(some, o)
-			}
-		}
-		return some
+	if len(sinks) == 0 {
+		return p.outbounds.all()
 	}
-	all := make([]*outbound, 0, len(p.outbounds))
-	for _, o := range p.outbounds {
-		all = append(all, o)
+	var some []*outbound
+	for _, sink := range sinks {
+		some = p.outbounds.of(sink, some)
 	}
-	return all
+	return some
 }
 
 // askAll asks every sink for an acknowledgement, to free the send buffer. With very many streams

@@ -120,10 +120,10 @@ func TestHangingUpEndsTheWait(t *testing.T) {
 		net := memnet.New(1)
 		tr, _ := newFailingRing(t, net, ringdht.WithGrace(time.Hour)) // admits no node yet
 		defer tr.Close()
-		n := make(chan *ringdht.Node, 1)
+		n := make(chan *ringtest.Node, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			x, _ := ringdht.Join(ctx, tr.Line(), nil, ringdht.WithTransport(net.Host("a")))
+			x, _ := ringtest.Join(ctx, tr.Line(), nil, ringdht.WithTransport(net.Host("a")))
 			n <- x
 		}()
 		time.Sleep(time.Second)
@@ -158,7 +158,7 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 				for i := range silent {
 					wg.Go(func() {
 						for ctx.Err() == nil {
-							ringdht.Join(ctx, tr.Line(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("s", i))), ringdht.WithAdvertise("silent:1"))
+							ringtest.Join(ctx, tr.Line(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("s", i))), ringdht.WithAdvertise("silent:1"))
 							handshake.Sleep(ctx, 100*time.Millisecond)
 						}
 					})

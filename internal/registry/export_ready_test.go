@@ -26,7 +26,7 @@ func (r *Registry) GiveSetupSlot() bool {
 }
 
 // StartRunAfresh starts a traffic run even if another is under way.
-func (r *Registry) StartRunAfresh(ctx context.Context, t Traffic) error {
+func (r *Registry) StartRunAfresh(ctx context.Context, t status.Traffic) error {
 	r.mu.Lock()
 	r.runs.current = nil
 	r.mu.Unlock()

@@ -84,9 +84,9 @@ func TestFalseSummaryIsNamed(t *testing.T) {
 		}), "node 30's account disagrees with those of 4 others"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
+			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, lie *ringtest.Tamper) {
 				lie.Set(c.lie)
-				s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200})
+				s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -108,12 +108,12 @@ func TestFalseSummaryIsNamed(t *testing.T) {
 
 // A member that contradicts one other is not named alone: both are.
 func TestPairThatDisagreesIsNamed(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, lie *ringtest.Tamper) {
 		lie.Set(both(func(p *control.Pairs) {
 			i := slices.IndexFunc(p.Received, func(q control.Pair) bool { return q.ID == 50 })
 			p.Received[i].N++
 		}))
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestPairThatDisagreesIsNamed(t *testing.T) {
 // the sink's own account shows it. The figures are those of such a run: of what two sources sent to
 // it the sink reports three messages less, and the member three more.
 func TestSwallowedMessagesAreSeen(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, thief *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, thief *ringtest.Tamper) {
 		_, victim := tr.JoinLiar(ringdht.WithID(35), ringdht.WithTraffic())
 		tr.Setup(2)
 		move := func(n, sum int64) func(wire.Type, []byte) []byte {
@@ -149,7 +149,7 @@ func TestSwallowedMessagesAreSeen(t *testing.T) {
 		}
 		victim.Set(move(-3, -1111))
 		thief.Set(move(3, 1111))
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestSwallowedMessagesAreSeen(t *testing.T) {
 		}
 		victim.Set(move(-3, -1111)) // and does not report them: the sums differ, and the relays are named
 		thief.Set(nil)
-		if s, err = tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200}); err != nil {
+		if s, err = tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200}); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.Wrong) != 2 || !strings.HasPrefix(s.Wrong[0], "from 40 to 35: ") || !strings.Contains(s.Wrong[0], ", by way of node") || len(s.Doubtful) > 0 {
@@ -171,7 +171,7 @@ func TestSwallowedMessagesAreSeen(t *testing.T) {
 
 // What a member reports of a run is kept in bounds.
 func TestReportsOfRunsAreBounded(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, lie *ringtest.Tamper) {
 		many := make([]control.Pair, 15_000)
 		for i := range many {
 			many[i] = control.Pair{ID: uint64(i), N: 1}
@@ -179,7 +179,7 @@ func TestReportsOfRunsAreBounded(t *testing.T) {
 		lie.Set(rewritePairs(func(p *control.Pairs) { p.Sent, p.Received = many, many }))
 		ctx, cancel := context.WithCancel(long(t))
 		defer cancel()
-		s, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 200})
+		s, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 200})
 		if err != nil {
 			t.Fatal(err)
 		}

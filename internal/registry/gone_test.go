@@ -22,7 +22,7 @@ func TestGoneKeepTheirFigures(t *testing.T) {
 		}
 		tr.Setup(2)
 		time.Sleep(2 * time.Second) // in virtual time: all have reported, which is what their figures are compared with
-		sum := tr.Run(ringdht.Traffic{Messages: 100}).Sum
+		sum := tr.Run(status.Traffic{Messages: 100}).Sum
 		time.Sleep(2*time.Second + 500*time.Millisecond) // between two heartbeats
 		synctest.Wait()
 		s := tr.Registry.Snapshot()
@@ -51,7 +51,7 @@ func TestGoneKeepTheirFigures(t *testing.T) {
 		if len(s.Gone) != 2 || len(s.Members) != 3 {
 			t.Fatalf("%d gone, %d members", len(s.Gone), len(s.Members))
 		}
-		for i, n := range []*ringdht.Node{died, left} {
+		for i, n := range []*ringtest.Node{died, left} {
 			g := s.Gone[i]
 			was := before[1+2*i]
 			if g.Identity != s.Identity || g.ID != n.ID() || g.Incarnation != n.Incarnation() || g.State != []status.State{status.StateDead, status.StateLeft}[i] || g.Why == "" && i == 0 {

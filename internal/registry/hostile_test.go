@@ -20,6 +20,7 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // impostor is a process that is no node, but answers probes with the proof of a token. Its Register is
@@ -344,7 +345,7 @@ func TestHostile(t *testing.T) {
 	exact := func() {
 		t.Helper()
 		tr.WaitSettled()
-		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 500})
+		s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 500})
 		if err != nil || !s.Exact() {
 			t.Fatalf("%v %v", err, s)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Attacks whose effect is a matter of time, in virtual time.
@@ -95,7 +96,7 @@ func TestFloodOfSilentPorts(t *testing.T) {
 		tr.WaitGone(dead.ID())
 		ringtest.CheckElapsed(t, "finding the dead", start, 50*time.Millisecond)
 		tr.WaitSettled()
-		if s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 200}); err != nil || !s.Exact() {
+		if s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 200}); err != nil || !s.Exact() {
 			t.Errorf("%v %v", err, s)
 		}
 		cancel()
@@ -181,7 +182,7 @@ func TestNumbersOfALiar(t *testing.T) {
 						if got := lives(); fmt.Sprint(got) != fmt.Sprint(before) {
 							t.Fatalf("the incarnations are %v, and were %v", got, before)
 						}
-						s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 50})
+						s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 50})
 						if err != nil || !s.Exact() {
 							t.Fatalf("%v %v", err, s)
 						}

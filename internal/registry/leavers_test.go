@@ -14,17 +14,18 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var shortLived = flag.Int("shortlived", 60, "how many nodes come, send and leave while a source sends, in TestShortLivedNodes")
 
 // incomingOf returns the number of incoming streams of a node.
-func incomingOf(n *ringdht.Node) int { return n.Status().Streams.Incoming }
+func incomingOf(n *ringtest.Node) int { return n.Status().Streams.Incoming }
 
 // A sink takes eight streams. Eight sources that have left make room for a ninth.
 func TestLeaversMakeRoom(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	sink := tr.Join(nil, ringdht.WithLimits(ringdht.Limits{Streams: 8}))
+	sink := tr.Join(nil, ringdht.WithLimits(status.Limits{Streams: 8}))
 	tr.Join(nil)
 	tr.Setup(0)
 	for range 2 {
@@ -99,7 +100,7 @@ func leaveDuringAnOutage(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(5*time.Second))
 	sink := tr.Join(nil)
-	var others []*ringdht.Node
+	var others []*ringtest.Node
 	for range 3 {
 		others = append(others, tr.Join(nil))
 	}

@@ -53,7 +53,7 @@ func TestHugeNumbers(t *testing.T) {
 					}
 				}
 				for range 3 {
-					s, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 10})
+					s, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 10})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -34,7 +34,7 @@ func TestRegistrationRules(t *testing.T) {
 		"the registry": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
 		"other host":   {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrUnreachable, says: "advertised host is not where the connection comes from: "},
 	} {
-		_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, c.opts...)
+		_, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, c.opts...)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %v and %q", name, err, c.want, c.says)
 		}
@@ -114,7 +114,7 @@ func TestHundredNodesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("h", i))))
+			n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("h", i))))
 			if err != nil {
 				t.Error(err)
 				return
@@ -146,7 +146,7 @@ func TestHandshakeMismatch(t *testing.T) {
 		`"msgpack", you asked for "json"`: ringdht.WithCodec(ringdht.JSON()),
 		`ring "ring", you asked for`:      ringdht.WithRing("another"),
 	} {
-		_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, host, opt)
+		_, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, host, opt)
 		if !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v does not say %q", err, says)
 		}
@@ -156,7 +156,7 @@ func TestHandshakeMismatch(t *testing.T) {
 
 	// The wrong kind of program.
 	n := tr.Join(nil)
-	if _, err := ringdht.Join(tr.Ctx(), n.Peer().Addr, nil, host); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "not a registry") {
+	if _, err := ringtest.Join(tr.Ctx(), n.Peer().Addr, nil, host); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "not a registry") {
 		t.Errorf("joining a node: %v", err)
 	}
 	c := *ringtest.DialConfig()
@@ -189,12 +189,12 @@ func TestHandshakeMismatch(t *testing.T) {
 func TestJoinErrors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	net := memnet.New(1)
-	if _, err := ringdht.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "empty:1") {
+	if _, err := ringtest.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "empty:1") {
 		t.Errorf("joining where no registry listens: %v", err)
 	}
 	net.Hold("x", "") // dials hang
 	cancel()
-	if _, err := ringdht.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
+	if _, err := ringtest.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
 		t.Error("joined without a registry")
 	}
 }

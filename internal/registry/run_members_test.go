@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // A member that cannot read its task says so and stays.
@@ -25,7 +26,7 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 		n := tr.Join(nil, ringdht.WithTraffic(), ringdht.WithCodec(c))
 		tr.Setup(0)
 		for run := range int64(3) {
-			s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
+			s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 10})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +63,7 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 		n := tr.Join(nil, ringdht.WithTraffic(), ringdht.WithCodec(c))
 		tr.Setup(0)
 		start := time.Now()
-		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
+		s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +94,7 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 	ref := refOf(n)
 	net.Hold("registry", "n0") // the run waits for it
 	net.Hold("n1", "n2")       // n1 too
-	done := tr.StartRun(ringdht.Traffic{Messages: 100})
+	done := tr.StartRun(status.Traffic{Messages: 100})
 	var was *registry.Session
 	for range 3 * handshake.MaxReminders {
 		if err := n.WaitConnected(tr.Ctx()); err != nil {
@@ -145,7 +146,7 @@ func TestTaskOfManyMessages(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	r.SkipRuns(9)
-	tr.Run(ringdht.Traffic{Messages: 10})
+	tr.Run(status.Traffic{Messages: 10})
 	select {
 	case <-lost:
 		t.Error("it has lost its registry")

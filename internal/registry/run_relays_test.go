@@ -30,11 +30,11 @@ func TestRelaysOfALateComer(t *testing.T) {
 	}
 	tr.Setup(1)
 	net.Hold("registry", "n0") // the run waits for 10
-	done := tr.StartRun(ringdht.Traffic{Messages: 1000})
+	done := tr.StartRun(status.Traffic{Messages: 1000})
 	unfinished(tr, 1)
 	late := tr.Join(nil, ringdht.WithID(35), ringdht.WithTraffic())
 	gone := tr.Join(nil, ringdht.WithID(45))
-	for _, n := range []*ringdht.Node{late, gone} {
+	for _, n := range []*ringtest.Node{late, gone} {
 		if err := n.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 	if !slices.Equal(rows, []ringdht.ID{10, 20, 30, 35, 40, 45}) {
 		t.Errorf("rows %v", rows)
 	}
-	s = tr.Run(ringdht.Traffic{Messages: 10})
+	s = tr.Run(status.Traffic{Messages: 10})
 	ringtest.CheckRelayed(t, s)
 	if len(s.Nodes) != 5 || slices.ContainsFunc(s.Nodes, func(n status.NodeSummary) bool { return n.Late }) {
 		t.Errorf("%+v", s.Nodes)
@@ -88,7 +88,7 @@ func relaysOfAnAbandonedRun(t *testing.T) {
 	}
 	tr.Setup(1)
 	net.Hold("registry", "n0")
-	tr.StartRun(ringdht.Traffic{Messages: 20000})
+	tr.StartRun(status.Traffic{Messages: 20000})
 	unfinished(tr, 1)
 	abandoned := tr.Registry.Snapshot().Running.Number
 	tr.Registry.Close()
@@ -98,9 +98,9 @@ func relaysOfAnAbandonedRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.WaitSettled()
-	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.CheckRelayed(t, tr.Run(status.Traffic{Messages: 10}))
 	ringtest.RegistryOf(tr.Registry).SkipRuns(abandoned + 127)
-	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.CheckRelayed(t, tr.Run(status.Traffic{Messages: 10}))
 }
 
 // All members that knew of a run may be lost together with the registry. The next registry must
@@ -114,11 +114,11 @@ func relaysOfARunThatNobodyKnows(t *testing.T) {
 		tr.Join(nil, ringdht.WithID(ringdht.ID(10*i)), ringdht.WithTraffic())
 	}
 	tr.Setup(1)
-	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.CheckRelayed(t, tr.Run(status.Traffic{Messages: 10}))
 	for _, host := range []string{"n1", "n2", "n3"} {
 		net.Hold("registry", host)
 	}
-	tr.StartRun(ringdht.Traffic{Messages: 5000})
+	tr.StartRun(status.Traffic{Messages: 5000})
 	unfinished(tr, 3)
 	for _, host := range []string{"n1", "n2", "n3"} { // their task is lost
 		net.Cut("registry", host)
@@ -133,20 +133,20 @@ func relaysOfARunThatNobodyKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.WaitSettled()
-	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.CheckRelayed(t, tr.Run(status.Traffic{Messages: 10}))
 }
 
 // An overloaded ring drops frames and sends them again. Copies count as relayed, and as wasted.
 func TestRelaysOfAnOverloadedRing(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	small := ringdht.WithLimits(ringdht.Limits{LinkQueue: 150 << 10, ReceiveBuffer: 300 << 10})
+	small := ringdht.WithLimits(status.Limits{LinkQueue: 150 << 10, ReceiveBuffer: 300 << 10})
 	for range 12 {
 		tr.Join(nil, ringdht.WithTraffic(), small)
 	}
 	tr.Setup(1)
 	wasted := int64(0)
 	for range 3 {
-		s := tr.Run(ringdht.Traffic{Messages: 2000, Payload: 1000})
+		s := tr.Run(status.Traffic{Messages: 2000, Payload: 1000})
 		ringtest.CheckRelayed(t, s)
 		wasted += s.Wasted
 	}

@@ -29,7 +29,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 	tr.Setup(2)
 	done := make(chan *status.Summary)
 	go func() {
-		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: messages})
+		s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: messages})
 		if err != nil {
 			t.Error(err)
 		}
@@ -79,7 +79,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			}
 			done := make(chan *status.Summary, 1)
 			go func() {
-				s, err := r.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 500})
+				s, err := r.RunTraffic(tr.Ctx(), status.Traffic{Messages: 500})
 				if err != nil {
 					t.Error(err)
 				}
@@ -122,7 +122,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			if !s.Balanced() || len(s.Lost) != 1 || !c.cut && s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received+s.Sum.Unknown {
 				t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 			}
-			tr.Run(ringdht.Traffic{Messages: 100})
+			tr.Run(status.Traffic{Messages: 100})
 		})
 	}
 }
@@ -144,7 +144,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 	awaitOver(t, leaver)
 	done := make(chan *status.Summary, 1)
 	go func() {
-		s, err := r.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 500})
+		s, err := r.RunTraffic(tr.Ctx(), status.Traffic{Messages: 500})
 		if err != nil {
 			t.Error(err)
 		}
@@ -177,7 +177,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	done := make(chan *status.Summary, 1)
 	net.Hold("n2", "registry") // what it reports does not arrive
 	go func() {
-		s, err := r.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 500})
+		s, err := r.RunTraffic(tr.Ctx(), status.Traffic{Messages: 500})
 		if err != nil {
 			t.Error(err)
 		}
@@ -203,11 +203,11 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	if !s.Balanced() || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
 		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // awaitOver waits until a node that leaves takes part in no run.
-func awaitOver(t *testing.T, n *ringdht.Node) {
+func awaitOver(t *testing.T, n *ringtest.Node) {
 	t.Helper()
 	ringtest.WaitUntil(t, "it takes part in no run", func() bool {
 		runs := ringtest.NodeOf(n).Runs()
@@ -227,7 +227,7 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 		net.Hold("registry", "n0")
 		done := make(chan *status.Summary)
 		go func() {
-			s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 100})
+			s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 100})
 			if err != nil {
 				t.Error(err)
 			}
@@ -286,7 +286,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 		})
 	}
 	for range 300 {
-		s, err := r.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
+		s, err := r.RunTraffic(tr.Ctx(), status.Traffic{Messages: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +309,7 @@ func runAfterRestart(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(0)
-	go tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 300000})
+	go tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 300000})
 	for tr.Nodes[0].Status().Counters.Sent < 1000 {
 		time.Sleep(time.Millisecond)
 	}
@@ -322,7 +322,7 @@ func runAfterRestart(t *testing.T) {
 	tr.Registry.WaitMembers(tr.Ctx(), 4)
 	tr.WaitSettled()
 	for range 200 {
-		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
+		s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 10})
 		if errors.Is(err, ringdht.ErrBusy) {
 			time.Sleep(50 * time.Millisecond)
 			continue

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
@@ -73,7 +72,7 @@ func TestRunDoesNotBeginTooLate(t *testing.T) {
 	tr.Setup(0)
 	for i := range often {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		err := ringtest.RegistryOf(r).StartRunAfresh(ringtest.CancelAtDone{Context: ctx, Cancel: func() { cancel(errOver) }}, registry.Traffic{Messages: 1, Payload: 4})
+		err := ringtest.RegistryOf(r).StartRunAfresh(ringtest.CancelAtDone{Context: ctx, Cancel: func() { cancel(errOver) }}, status.Traffic{Messages: 1, Payload: 4})
 		if !errors.Is(err, errOver) {
 			t.Fatalf("try %d: %v", i, err)
 		}

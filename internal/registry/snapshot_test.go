@@ -46,7 +46,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("before the set-up: %+v", s)
 		}
 		tr.Setup(2)
-		sum := tr.Run(ringdht.Traffic{Messages: 100}).Sum
+		sum := tr.Run(status.Traffic{Messages: 100}).Sum
 		time.Sleep(2 * time.Second) // in virtual time: until all have sent heartbeats, the second after their links were checked
 		synctest.Wait()
 
@@ -72,7 +72,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("the ring is called %q and %q", n.Ring(), s.Ring)
 		}
 		for i, m := range s.Members {
-			n := tr.Nodes[slices.IndexFunc(tr.Nodes, func(n *ringdht.Node) bool { return n.ID() == m.ID })]
+			n := tr.Nodes[slices.IndexFunc(tr.Nodes, func(n *ringtest.Node) bool { return n.ID() == m.ID })]
 			if m.State != status.StateActive || m.Incarnation != n.Incarnation() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
 				t.Errorf("member %d: %+v", i, m)
 			}
@@ -170,9 +170,9 @@ func TestStuckLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var nodes []*ringdht.Node
+		var nodes []*ringtest.Node
 		for i := range 4 {
-			n, err := ringdht.Join(t.Context(), addr.String(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("n", i))))
+			n, err := ringtest.Join(t.Context(), addr.String(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("n", i))))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,21 +22,21 @@ import (
 // and the next run is exact.
 func TestStopWhileMembersChange(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(tr *ringtest.Ring, n *ringdht.Node)
+		change func(tr *ringtest.Ring, n *ringtest.Node)
 		lost   bool // the node is gone afterwards
 	}{
-		"one dies": {func(_ *ringtest.Ring, n *ringdht.Node) { n.Close() }, true},
-		"one leaves": {func(tr *ringtest.Ring, n *ringdht.Node) {
+		"one dies": {func(_ *ringtest.Ring, n *ringtest.Node) { n.Close() }, true},
+		"one leaves": {func(tr *ringtest.Ring, n *ringtest.Node) {
 			if err := n.Leave(tr.Ctx()); err != nil {
 				tr.T.Error(err)
 			}
 		}, true},
-		"one joins": {func(tr *ringtest.Ring, _ *ringdht.Node) {
+		"one joins": {func(tr *ringtest.Ring, _ *ringtest.Node) {
 			if err := tr.Join(nil, ringdht.WithTraffic()).Ready(tr.Ctx()); err != nil {
 				tr.T.Error(err)
 			}
 		}, false},
-		"one loses its registry": {func(_ *ringtest.Ring, n *ringdht.Node) { ringtest.NodeOf(n).HangUp() }, false},
+		"one loses its registry": {func(_ *ringtest.Ring, n *ringtest.Node) { ringtest.NodeOf(n).HangUp() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := range 8 {
@@ -69,7 +69,7 @@ func TestStopWhileMembersChange(t *testing.T) {
 					t.Errorf("%s", s.Verdict())
 				}
 				tr.WaitSettled()
-				tr.Run(ringdht.Traffic{Messages: 100})
+				tr.Run(status.Traffic{Messages: 100})
 				tr.Close()
 			}
 		})
@@ -103,7 +103,7 @@ func TestStopIsRepeatedToAMemberThatComesBack(t *testing.T) {
 	if s := checkStopped(tr); len(s.Lost) > 0 {
 		t.Error(s.Verdict())
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // A node that joins while a run stops is asked for its relays like any late one.
@@ -131,7 +131,7 @@ func TestLatecomerOfAStoppedRun(t *testing.T) {
 		t.Errorf("%+v", s.Nodes)
 	}
 	tr.WaitSettled()
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // A node that has not heard of its task yet when it is told to stop sends nothing.
@@ -159,7 +159,7 @@ func TestStopBeforeTheTask(t *testing.T) {
 	if r := n.Status().Runs; r.Latest.Sent != 0 || r.Latest.Received == 0 || r.Count != 1 || s.Sum.Sent == 0 {
 		t.Errorf("%+v, %+v", r, s.Sum)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // A caller that goes when all is sent stops nothing. The next run waits for the account, also while
@@ -239,7 +239,7 @@ func TestStopWhileANodeHangs(t *testing.T) {
 			t.Errorf("%s", s.Verdict())
 		}
 		tr.WaitSettled()
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 		net.Heal()
 		hung.Close()
 	})

@@ -26,7 +26,7 @@ const endless = 1 << 30
 func traffic(ctx context.Context, tr *ringtest.Ring, messages int) <-chan error {
 	over := make(chan error, 1)
 	go func() {
-		_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages})
+		_, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: messages})
 		over <- err
 	}()
 	return over
@@ -42,7 +42,7 @@ func awaitRun(tr *ringtest.Ring, so func(r *registry.Registry) bool) {
 }
 
 // hasBegun waits until a run is under way and the node has sent some of it.
-func hasBegun(tr *ringtest.Ring, n *ringdht.Node) {
+func hasBegun(tr *ringtest.Ring, n *ringtest.Node) {
 	tr.T.Helper()
 	ringtest.WaitUntil(tr.T, "the node sends", func() bool { r := n.Status().Runs.Latest; return r.UnderWay && r.Sent > 0 })
 }
@@ -106,7 +106,7 @@ func TestRunStopsAtAnyMoment(t *testing.T) {
 				if err := <-over; err != nil && !errors.Is(err, context.Canceled) || err == nil && c.messages == endless {
 					t.Fatal(err)
 				}
-				ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 50})) // also the figures at the nodes
+				ringtest.CheckRelayed(t, tr.Run(status.Traffic{Messages: 50})) // also the figures at the nodes
 				after := tr.Registry.Snapshot()
 				for _, u := range after.Runs {
 					all := u.Sent == 4*int64(u.Messages) // as int64: an endless run is more than 32 bits hold
@@ -167,7 +167,7 @@ func stopASenderThatWaits(t *testing.T) {
 	if n.Status().Runs.Latest.Sent != sent-1 || s.Sum.Sent == 0 {
 		t.Errorf("it sent %d, and shows %+v", sent-1, n.Status().Runs.Latest)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 	tr.Close()
 }
 
@@ -178,9 +178,9 @@ func TestStopFromElsewhere(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(0)
-	done := tr.StartRun(ringdht.Traffic{Messages: endless})
+	done := tr.StartRun(status.Traffic{Messages: endless})
 	hasBegun(tr, tr.Nodes[0])
-	if _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrBusy) {
+	if _, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrBusy) {
 		t.Error("a second run is not refused:", err)
 	}
 	ended, cancel := context.WithCancel(tr.Ctx())
@@ -203,7 +203,7 @@ func TestStopFromElsewhere(t *testing.T) {
 	if s := <-done; s == nil || s != checkStopped(tr) {
 		t.Errorf("%+v", s)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // The next run waits for the end of a stopped one, as long as its context allows.
@@ -223,7 +223,7 @@ func TestRunWaitsForAStoppedOne(t *testing.T) {
 	short, end := context.WithCancel(tr.Ctx())
 	impatient, next := traffic(short, tr, 1), make(chan *status.Summary)
 	awaitRun(tr, func(r *registry.Registry) bool { return r.Unfinished() == 1 })
-	go func() { next <- tr.Run(ringdht.Traffic{Messages: 100}) }()
+	go func() { next <- tr.Run(status.Traffic{Messages: 100}) }()
 	end()
 	if err := <-impatient; !errors.Is(err, context.Canceled) || errors.Is(err, ringdht.ErrBusy) {
 		t.Error(err)
@@ -253,7 +253,7 @@ func TestManyCallersStartAndStop(t *testing.T) {
 		callers.Go(func() {
 			for range 10 {
 				ctx, cancel := context.WithTimeout(tr.Ctx(), rand.N(4*time.Millisecond))
-				s, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1 + rand.N(5000)})
+				s, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 1 + rand.N(5000)})
 				cancel()
 				switch {
 				case err == nil && (!s.Balanced() || s.Exact() == s.Stopped):
@@ -283,7 +283,7 @@ func TestManyCallersStartAndStop(t *testing.T) {
 	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
 		t.Error(err)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 	snap := tr.Registry.Snapshot()
 	if v := snap.Verdicts; v["exact"]+v["stopped"] != int64(snap.Happened[status.EventRun]) || snap.Happened[status.EventRun] != snap.Happened[status.EventRunEnded] {
 		t.Errorf("%v, %v", v, snap.Happened)
@@ -345,7 +345,7 @@ func TestStopOfAnOlderNode(t *testing.T) {
 	n := tr.Join(nil, ringdht.WithTraffic(), ringdht.WithCodec(old))
 	tr.Setup(0)
 	const messages = 200_000
-	over := tr.StartRun(ringdht.Traffic{Messages: messages})
+	over := tr.StartRun(status.Traffic{Messages: messages})
 	hasBegun(tr, n)
 	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
 		t.Fatal(err)
@@ -359,7 +359,7 @@ func TestStopOfAnOlderNode(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // forgetfulCodec makes of each task that stops a run one that does not.

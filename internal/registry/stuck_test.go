@@ -24,7 +24,7 @@ const patience = status.StuckLeases * ringtest.Lease
 
 // inLiarsBubble runs a test with a ring of five nodes, of which one lies to its registry as the test
 // says. In the end the member is honest again, and a run must be exact.
-func inLiarsBubble(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper)) {
+func inLiarsBubble(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))
@@ -39,7 +39,7 @@ func inLiarsBubble(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, liar
 		if err := tr.Registry.WaitSettled(long(t)); err != nil {
 			t.Error(err)
 		}
-		tr.Run(ringdht.Traffic{Messages: 200})
+		tr.Run(status.Traffic{Messages: 200})
 		tr.Close()
 	})
 }
@@ -71,10 +71,10 @@ func TestRunLeavesOutMembersWithoutProgress(t *testing.T) {
 		"nothing":     {[]wire.Type{control.TypeFinished, control.TypeSummary, control.TypePairs}, true, 2 * patience, "has not finished"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
+			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper) {
 				lie.DropFrames(c.drop...)
 				start := time.Now()
-				s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+				s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -106,7 +106,7 @@ func TestRunLeavesOutMembersWithoutProgress(t *testing.T) {
 // A member never says that it uses its table. Set-ups, waits and runs do without it after a while, and
 // name it. It counts as soon as it has confirmed.
 func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper) {
 		lie.DropFrames(control.TypeLinked)
 		r, start := tr.Registry, time.Now()
 		audit, err := r.Setup(long(t), 3)
@@ -122,7 +122,7 @@ func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
 			if left, ok := errors.AsType[*status.LeftOutError](err); !ok || len(left.Members) != 1 || left.Members[0].Node.ID != liar.ID() || errors.Is(err, ringdht.ErrNotReady) {
 				t.Error(err)
 			}
-			s, err := r.RunTraffic(long(t), ringdht.Traffic{Messages: 100})
+			s, err := r.RunTraffic(long(t), status.Traffic{Messages: 100})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
 
 // A member tells over and over that it can reach no other. Runs and set-ups go on after a while.
 func TestRunsDespiteTroubleOverAndOver(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, _ *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, _ *ringtest.Tamper) {
 		ctx, cancel := context.WithCancel(context.Background())
 		over := make(chan struct{})
 		tell := func(why string) {
@@ -177,7 +177,7 @@ func TestRunsDespiteTroubleOverAndOver(t *testing.T) {
 		time.Sleep(2 * ringtest.Lease)
 		refused, start := 0, time.Now()
 		for {
-			s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 100})
+			s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 100})
 			if errors.Is(err, ringdht.ErrNotReady) && strings.Contains(err.Error(), "node 30 cannot reach node") {
 				refused++
 				time.Sleep(time.Second)
@@ -224,7 +224,7 @@ func TestStopOfAMemberThatGoesOn(t *testing.T) {
 		"less than none": {func(b *control.Beat) { b.Sent, b.Received = -time.Now().UnixNano(), -5 }, patience, "has not finished"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
+			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper) {
 				lie.Set(func(is wire.Type, body []byte) []byte {
 					switch is {
 					case control.TypeFinished:
@@ -237,7 +237,7 @@ func TestStopOfAMemberThatGoesOn(t *testing.T) {
 				tr.Net.Delay("", "", 20*time.Millisecond, 0) // else no time passes while they send
 				over := make(chan error, 1)
 				go func() {
-					_, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: math.MaxInt32, Payload: 20_000})
+					_, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: math.MaxInt32, Payload: 20_000})
 					over <- err
 				}()
 				time.Sleep(500 * time.Millisecond)
@@ -279,7 +279,7 @@ func TestSlowRunIsExact(t *testing.T) {
 		done := make(chan *status.Summary, 1)
 		start := time.Now()
 		go func() {
-			s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 150, Payload: 60_000})
+			s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 150, Payload: 60_000})
 			if err != nil {
 				t.Error(err)
 			}
@@ -308,12 +308,12 @@ func TestSlowRunIsExact(t *testing.T) {
 // No link to one member carries anything, while all report to the registry. The run ends: no node has
 // finished, all have reported, and the member is named.
 func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, _ *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, _ *ringtest.Tamper) {
 		for i := range 4 {
 			tr.Net.Hold(fmt.Sprintf("n%d", i), "n4")
 		}
 		start := time.Now()
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -337,7 +337,7 @@ func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
 // A member that has not finished reports more and more, beyond what it was asked to send and what the
 // others can have sent to it. That is no progress.
 func TestFiguresBeyondTheTaskAreNoProgress(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, lie *ringtest.Tamper) {
 		start := time.Now()
 		lie.Set(func(is wire.Type, body []byte) []byte {
 			switch is {
@@ -350,7 +350,7 @@ func TestFiguresBeyondTheTaskAreNoProgress(t *testing.T) {
 			}
 			return body
 		})
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

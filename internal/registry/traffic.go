@@ -14,22 +14,12 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Traffic describes a traffic run, as the root package's Traffic does.
-type Traffic struct {
-	// Messages is the number that each sender sends, from 1 to 2^40.
-	Messages int
-	// Payload is the length of a message in bytes, at least 4; 0 means 4.
-	Payload int
-	// Progress, if not nil, is called about once a second on the caller's goroutine.
-	Progress func(sent, total int64)
-}
-
 // maxMessages is how many messages a node may be asked to send: days of work.
 const maxMessages = 1 << 40
 
 // RunTraffic starts a run and waits for its account. If ctx ends first it stops the run and does not
 // wait: a goroutine of the run winds it up.
-func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
+func (r *Registry) RunTraffic(ctx context.Context, t status.Traffic) (*status.Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4
 	}
@@ -78,7 +68,7 @@ func (u *run) result(err error) (*status.Summary, error) {
 var errStillMissing = errors.New("that has not changed within a lease: try again in a while")
 
 // startRun starts a run once one that ends is over, and the ring is ready.
-func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
+func (r *Registry) startRun(ctx context.Context, t status.Traffic) (*run, error) {
 	for {
 		if err := r.Await(ctx, func() bool { return !r.runEnds() }); err != nil {
 			return nil, fmt.Errorf("waiting until the stopped run before it is over: %w", err)
@@ -92,7 +82,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 
 // startWhenReady starts a run once the ring is ready. It returns neither a run nor an error if a run
 // that ends is in the way.
-func (r *Registry) startWhenReady(ctx context.Context, t Traffic) (*run, error) {
+func (r *Registry) startWhenReady(ctx context.Context, t status.Traffic) (*run, error) {
 	// New nodes are ready in a moment. If the ring is not ready within a lease, something is wrong.
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Lease, errStillMissing)
 	defer cancel()
@@ -127,7 +117,7 @@ func (r *Registry) startWhenReady(ctx context.Context, t Traffic) (*run, error) 
 }
 
 // newRun starts a run with all members. It needs mu.
-func (r *Registry) newRun(t Traffic) (*run, error) {
+func (r *Registry) newRun(t status.Traffic) (*run, error) {
 	if stuck := r.members.WithoutDetour(); len(stuck) > 0 {
 		return nil, fmt.Errorf("%w: node %d cannot reach node %d: %s", errs.ErrNotReady, stuck[0].From.ID, stuck[0].To.ID, stuck[0].Why)
 	}

@@ -61,7 +61,7 @@ func TestNodesAdvertiseOneForm(t *testing.T) {
 		t.Errorf("joined as %v", n.Peer())
 	}
 	for _, addr := range []string{"0.0.0.0:80", "[::]:80", "127.0.0.1:080", "127.0.0.1:http", "127.0.0.1:0", "host", "a b:80"} {
-		if _, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithAdvertise(addr)); err == nil || !strings.Contains(err.Error(), "WithAdvertise") || errors.Is(err, ringdht.ErrUnreachable) {
+		if _, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithAdvertise(addr)); err == nil || !strings.Contains(err.Error(), "WithAdvertise") || errors.Is(err, ringdht.ErrUnreachable) {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}

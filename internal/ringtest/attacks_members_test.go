@@ -24,7 +24,7 @@ import (
 // thief is a member that takes what it should pass on to a sink, and acknowledges it in the sink's name.
 type thief struct {
 	id   uint64
-	sink *ringdht.Node
+	sink *ringtest.Node
 
 	mu   sync.Mutex
 	link net.Conn                 // to the sink, which passes answers on around the ring
@@ -126,14 +126,14 @@ func (c *thiefConn) Read(b []byte) (int, error) {
 }
 
 // liar adds a member that may lie, and waits until it has its place.
-func (f *field) liar(id ringdht.ID, opts ...ringdht.NodeOption) (*ringdht.Node, *ringtest.Tamper) {
+func (f *field) liar(id ringdht.ID, opts ...ringdht.NodeOption) (*ringtest.Node, *ringtest.Tamper) {
 	n, tamper := f.JoinLiar(append(opts, ringdht.WithTraffic(), ringdht.WithID(id))...)
 	f.WaitSettled()
 	return n, tamper
 }
 
 // leaves has a member that lied leave.
-func (f *field) leaves(n *ringdht.Node) {
+func (f *field) leaves(n *ringtest.Node) {
 	f.Remove(n)
 	n.Close()
 	f.WaitGone(n.ID())
@@ -147,12 +147,12 @@ func (f *field) swallows(t *testing.T) (harm bool) {
 	n, tamper := f.liar(ringdht.ID(th.id), ringtest.WithNodeConfig(func(c *node.Config) {
 		c.Inside = th.inside
 	}))
-	f.Run(ringdht.Traffic{Messages: 100})
+	f.Run(status.Traffic{Messages: 100})
 	th.mu.Lock()
 	th.took = make(map[uint64]*control.Pair)
 	th.mu.Unlock()
 	tamper.Set(th.reports)
-	s, err := f.Registry.RunTraffic(f.Ctx(), ringdht.Traffic{Messages: 400})
+	s, err := f.Registry.RunTraffic(f.Ctx(), status.Traffic{Messages: 400})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func (f *field) reportsFalsely(t *testing.T) (harm bool) {
 		}
 		return body
 	})
-	s, err := f.Registry.RunTraffic(f.Ctx(), ringdht.Traffic{Messages: 100})
+	s, err := f.Registry.RunTraffic(f.Ctx(), status.Traffic{Messages: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func (f *field) forgesSources(t *testing.T) (harm bool) {
 	n := f.Join(nil, ringdht.WithTraffic(), ringdht.WithID(25)) // a new source
 	f.WaitSettled()
 	start := time.Now()
-	f.Run(ringdht.Traffic{Messages: 1000})
+	f.Run(status.Traffic{Messages: 1000})
 	took := time.Since(start)
 	f.leaves(n)
 	link.Close()

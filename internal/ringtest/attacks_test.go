@@ -18,6 +18,7 @@ import (
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // attack is a row of docs/attacks.md whose effect is a matter of identity or of time: what a stranger
@@ -36,8 +37,8 @@ type attack struct {
 // without being a member: IDs, incarnations, addresses, tokens, and the ring's pin.
 type field struct {
 	*ringtest.Ring
-	a, b    *ringdht.Node // with the greatest ID and the least: each is the other's neighbour
-	handled atomic.Int64  // by b
+	a, b    *ringtest.Node // with the greatest ID and the least: each is the other's neighbour
+	handled atomic.Int64   // by b
 }
 
 var attacks = []attack{
@@ -89,7 +90,7 @@ func (a attack) try(t *testing.T, safe bool) {
 	}
 	f.b, f.a = f.Nodes[0], f.Nodes[3]
 	f.Setup(1)
-	f.Run(ringdht.Traffic{Messages: 100})
+	f.Run(status.Traffic{Messages: 100})
 	time.Sleep(5 * ringtest.Lease)
 	f.handled.Store(0)
 	lives, before := incarnations(f.Ring), inUse()
@@ -106,12 +107,12 @@ func (a attack) try(t *testing.T, safe bool) {
 		}
 	}
 	if a.lasts && (a.member || !safe) {
-		if s, err := f.Registry.RunTraffic(f.Ctx(), ringdht.Traffic{Messages: 1000}); err != nil || s.Exact() || s.Sum.Unknown == 0 {
+		if s, err := f.Registry.RunTraffic(f.Ctx(), status.Traffic{Messages: 1000}); err != nil || s.Exact() || s.Sum.Unknown == 0 {
 			t.Errorf("the deceived stream did not end: %v %v", s, err)
 		}
 	}
 	f.WaitSettled()
-	f.Run(ringdht.Traffic{Messages: 1000})
+	f.Run(status.Traffic{Messages: 1000})
 	time.Sleep(5 * ringtest.Lease)
 	if now := inUse(); !ringtest.RaceEnabled && (now.heap > before.heap+2<<20 || now.goroutines > before.goroutines+4) {
 		t.Errorf("%d bytes and %d goroutines are left", now.heap-before.heap, now.goroutines-before.goroutines)
@@ -161,7 +162,7 @@ func (f *field) dial(t *testing.T, addr string, h wire.Hello) net.Conn {
 }
 
 // link dials a node in the name of another. It is nil if that is refused.
-func (f *field) link(t *testing.T, to, as *ringdht.Node) net.Conn {
+func (f *field) link(t *testing.T, to, as *ringtest.Node) net.Conn {
 	t.Helper()
 	from := ringtest.RefOf(as)
 	return f.dial(t, to.Peer().Addr, wire.Hello{
@@ -226,10 +227,10 @@ func (f *field) impersonate(conn net.Conn, bodies *atomic.Int64) {
 }
 
 // answerFor is what a sink would answer to a frame of a stream that it has handled whole, or nil.
-func answerFor(sink *ringdht.Node, fr wire.Frame) []byte {
+func answerFor(sink *ringtest.Node, fr wire.Frame) []byte {
 	switch fr.Type() {
 	case wire.Open:
-		o, _ := wire.ParseOpen(fr.Body())
+		o, _ := wire.ParseOpen(fr.Port(), fr.Body())
 		return answer(wire.Opened, fr, fr.Seq(), wire.OpenedBody{SourceIncarnation: o.Incarnation, SinkIncarnation: sink.Incarnation(), First: 1, Window: 1 << 20}.Append(nil))
 	case wire.Data:
 		return answer(wire.Ack, fr, fr.Seq()+1, wire.AckBody{Window: 1 << 20}.Append(nil, nil))
@@ -250,7 +251,7 @@ func bareFrame(is wire.Type, seq uint64) []byte {
 }
 
 // sends writes frames to b in a's name. It reports whether that was possible.
-func (f *field) sends(t *testing.T, to, as *ringdht.Node, frames ...[]byte) bool {
+func (f *field) sends(t *testing.T, to, as *ringtest.Node, frames ...[]byte) bool {
 	conn := f.link(t, to, as)
 	if conn == nil {
 		return false

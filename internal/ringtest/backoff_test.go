@@ -34,7 +34,7 @@ func TestRegistryThatHangsUp(t *testing.T) {
 				go hangUp(conn, &registered)
 			}
 		}()
-		n, err := ringdht.Join(t.Context(), "registry:1", nil, ringdht.WithTransport(network.Host("n")))
+		n, err := ringtest.Join(t.Context(), "registry:1", nil, ringdht.WithTransport(network.Host("n")))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // BenchmarkRing measures a ring of ten nodes with three entries each. Each message goes to a
@@ -28,11 +29,11 @@ func BenchmarkRing(b *testing.B) {
 					tr.Join(nil, ringdht.WithTraffic())
 				}
 				tr.Setup(3)
-				tr.Run(ringdht.Traffic{Messages: 1000, Payload: size}) // streams are open from here on
+				tr.Run(status.Traffic{Messages: 1000, Payload: size}) // streams are open from here on
 				b.SetBytes(int64(size))
 				b.ResetTimer()
 				cpu := ringtest.CPUTime()
-				s := tr.Run(ringdht.Traffic{Messages: max(b.N/10, 1), Payload: size})
+				s := tr.Run(status.Traffic{Messages: max(b.N/10, 1), Payload: size})
 				b.StopTimer()
 				b.ReportMetric(float64(ringtest.CPUTime()-cpu)/float64(max(b.N, 10)), "cpu-ns/op")
 				b.ReportMetric(s.Rate(), "msg/s")
@@ -50,7 +51,7 @@ func BenchmarkFirstRun(b *testing.B) {
 			tr.Join(nil, ringdht.WithTraffic())
 		}
 		tr.Setup(0)
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 		tr.Close()
 	}
 }

@@ -31,7 +31,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 		tr.Setup(2)
 		done := make(chan *status.Summary)
 		go func() {
-			s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 200000})
+			s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 200000})
 			if err != nil {
 				t.Error(err)
 			}
@@ -55,7 +55,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 			t.Errorf("%+v", s.Sum)
 		}
 		tr.Nodes = tr.Nodes[:4]
-		tr.Run(ringdht.Traffic{Messages: 5000})
+		tr.Run(status.Traffic{Messages: 5000})
 	}
 }
 
@@ -106,7 +106,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 		}
 	}
 	ran := make(chan error)
-	go func() { _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 50}); ran <- err }()
+	go func() { _, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 50}); ran <- err }()
 	for from.Status().Counters.Sent < 55 {
 		time.Sleep(time.Millisecond)
 	}
@@ -114,9 +114,9 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
-	tr.Nodes = []*ringdht.Node{from, tr.Nodes[2]}
+	tr.Nodes = []*ringtest.Node{from, tr.Nodes[2]}
 	tr.Setup(0)
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if err := from.Flush(tr.Ctx()); !errors.As(err, &lost) {
 		t.Errorf("5 messages of the program are lost, but its Flush returned %v", err)
 	}
@@ -158,7 +158,7 @@ func TestJoinObeysItsContext(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-reached; cancel() }()
 			start := time.Now()
-			if _, err := ringdht.Join(ctx, addr, nil, ringdht.WithHandshakeTimeout(5*time.Minute)); !errors.Is(err, context.Canceled) {
+			if _, err := ringtest.Join(ctx, addr, nil, ringdht.WithHandshakeTimeout(5*time.Minute)); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}
 			if took := time.Since(start); took > time.Minute {
@@ -241,7 +241,7 @@ func TestLyingRegistry(t *testing.T) {
 					}
 				}
 			})
-			n, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithTraffic())
+			n, err := ringtest.Join(t.Context(), addr, nil, ringdht.WithTraffic())
 			if lie != nil {
 				if err == nil {
 					n.Close()
@@ -327,7 +327,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 		tr.Setup(0)
 		done := make(chan struct{})
 		for range 2 {
-			go func() { tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); done <- struct{}{} }()
+			go func() { tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1}); done <- struct{}{} }()
 			go func() { tr.Registry.Setup(tr.Ctx(), 1); done <- struct{}{} }()
 		}
 		tr.Registry.Close()

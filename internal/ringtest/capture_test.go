@@ -18,6 +18,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/secure"
+	"github.com/x/ringdht/status"
 )
 
 // capture is what a wire tap at every cable of a ring has seen: all bytes of all connections, each
@@ -176,7 +177,7 @@ func live(t *testing.T, safe bool) *tapped {
 	}
 	s.secrets["ring's name"], s.secrets["codec"], s.secrets["magic"] = []byte(tappedName), []byte("msgpack"), []byte("RDHT")
 	s.talk(got, "before")
-	s.Run(ringdht.Traffic{Messages: 300})
+	s.Run(status.Traffic{Messages: 300})
 
 	for _, n := range s.Nodes { // the sessions end, and go on over new connections
 		ringtest.NodeOf(n).HangUp()
@@ -215,7 +216,7 @@ func live(t *testing.T, safe bool) *tapped {
 	gone.Close()
 	s.WaitGone(gone.ID())
 	s.WaitSettled()
-	s.Run(ringdht.Traffic{Messages: 300})
+	s.Run(status.Traffic{Messages: 300})
 	return s
 }
 

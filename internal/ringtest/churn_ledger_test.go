@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // churnLedger has what became of each message of TestChurn. A message is its source's serial number
@@ -79,7 +80,7 @@ func (l *churnLedger) handled(sink uint32, body []byte) {
 }
 
 // undelivered notes a report of messages that are not known to be delivered.
-func (l *churnLedger) undelivered(u ringdht.Undelivered) {
+func (l *churnLedger) undelivered(u status.Undelivered) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if uint64(len(u.Bodies)) != u.Messages {
@@ -97,7 +98,7 @@ func (l *churnLedger) undelivered(u ringdht.Undelivered) {
 
 // closed notes the error with which a node has ended.
 func (l *churnLedger) closed(serial uint32, err error) {
-	var undelivered *ringdht.UndeliveredError
+	var undelivered *status.UndeliveredError
 	switch {
 	case err == nil:
 	case errors.As(err, &undelivered):

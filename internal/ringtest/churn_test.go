@@ -89,7 +89,7 @@ type churn struct {
 }
 
 type churnNode struct {
-	*ringdht.Node
+	*ringtest.Node
 	serial uint32
 }
 
@@ -128,8 +128,8 @@ func (c *churn) join(ctx context.Context) (*churnNode, error) {
 	c.serial++
 	c.mu.Unlock()
 	handler := func(_ context.Context, m ringdht.Message) { c.ledger.handled(serial, m.Body) }
-	report := func(u ringdht.Undelivered) { c.ledger.undelivered(u) }
-	n, err := ringdht.Join(ctx, c.Line(), handler, ringdht.WithRetry(), ringdht.WithUndelivered(report), ringdht.WithTransport(c.Net.Host(fmt.Sprint("n", serial))))
+	report := func(u status.Undelivered) { c.ledger.undelivered(u) }
+	n, err := ringtest.Join(ctx, c.Line(), handler, ringdht.WithRetry(), ringtest.WithUndelivered(report), ringdht.WithTransport(c.Net.Host(fmt.Sprint("n", serial))))
 	return &churnNode{n, serial}, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // gobCodec is a codec that a program brings.
@@ -62,7 +63,7 @@ func TestCodecsCarryValues(t *testing.T) {
 			if g := <-got; !reflect.DeepEqual(g, want) {
 				t.Errorf("got %+v", g)
 			}
-			tr.Run(ringdht.Traffic{Messages: 100}) // control messages, too
+			tr.Run(status.Traffic{Messages: 100}) // control messages, too
 			if c.Name() == "json" {
 				if err := from.SendValue(tr.Ctx(), sink.ID(), func() {}); err == nil {
 					t.Error("a function was encoded")

@@ -34,7 +34,7 @@ func TestCrowdJoins(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range size {
 		wg.Go(func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("crowd", i))))
+			n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("crowd", i))))
 			if err != nil {
 				t.Error(err)
 				return

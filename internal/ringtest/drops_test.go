@@ -19,7 +19,7 @@ func TestExactRunsDropNothing(t *testing.T) {
 			}
 			tr.Setup(3)
 			for range 5 {
-				tr.Run(ringdht.Traffic{Messages: 3000})
+				tr.Run(status.Traffic{Messages: 3000})
 			}
 			for _, n := range tr.Nodes {
 				if c := n.Status().Counters; c.Dropped != (status.Dropped{}) {

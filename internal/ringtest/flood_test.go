@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // All nodes flood one relay, whose link onwards is stuck. The relay stays within its bounds,
@@ -25,7 +26,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 	)
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
-	limits := ringdht.WithLimits(ringdht.Limits{LinkQueue: queue})
+	limits := ringdht.WithLimits(status.Limits{LinkQueue: queue})
 	var mu sync.Mutex
 	next := make(map[ringdht.ID]uint64)
 	for range size {
@@ -43,7 +44,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 	}
 	tr.Setup(1) // each node has a link to its successor only
 	host, at := make([]string, size), tr.Positions()
-	ring := make([]*ringdht.Node, size)
+	ring := make([]*ringtest.Node, size)
 	for i, n := range tr.Nodes {
 		host[at[n.ID()]], ring[at[n.ID()]] = fmt.Sprint("n", i), n
 	}

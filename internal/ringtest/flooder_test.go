@@ -12,12 +12,13 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // flooder sends to other nodes as fast as they accept. It counts what it handles by source.
 // The messages of a source must come in order.
 type flooder struct {
-	n      *ringdht.Node
+	n      *ringtest.Node
 	id     ringdht.ID                                   // its first
 	closed error                                        // returned by Close, if that was called
 	pace   time.Duration                                // the pause after 10 messages; 0 for none
@@ -134,7 +135,7 @@ func (o outcomes) String() string {
 
 // outcomesOf takes what came back, and what is unknown, from an error of Leave or Flush.
 func outcomesOf(f, to *flooder, toID ringdht.ID, err error) (o outcomes) {
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if errors.As(err, &lost) {
 		for _, u := range lost.Streams {
 			if u.Sink == toID {
@@ -154,7 +155,7 @@ func outcomesOf(f, to *flooder, toID ringdht.ID, err error) (o outcomes) {
 
 // only returns nil for an error that says no more than that messages were not delivered.
 func only(err error) error {
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if errors.As(err, &lost) && err.Error() == lost.Error() {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Frames in the names of others, over a link in the name of a member. What no member can have sent
@@ -33,9 +34,9 @@ func TestForgedFrames(t *testing.T) {
 		{"A4: an Open with the last generation", func(v, m ring.Ref) []byte { return open(v.ID, m.ID, m.Incarnation, never) }, 1, 0},
 		{"A4: an Open with a generation that the member has not reached", func(v, m ring.Ref) []byte { return open(v.ID, m.ID, m.Incarnation, 1<<60) }, 0, 0},
 		{"E7: a cast for a reserved port", func(v, m ring.Ref) []byte { return cast(v.ID, m.ID, 77) }, 1, 0},
-		{"E7: a message for a reserved port", func(v, m ring.Ref) []byte {
+		{"E7: a message for a service without a stream", func(v, m ring.Ref) []byte {
 			return wire.Append(nil, wire.Header{Type: wire.Data, Port: 1, Dst: v.ID, Src: m.ID, Seq: 5}, []byte("x"))
-		}, 1, 0},
+		}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -61,7 +62,7 @@ func TestForgedFrames(t *testing.T) {
 					t.Fatal(err)
 				}
 				ringtest.CheckElapsed(t, "a message to the victim", start, 2*time.Second)
-				tr.Run(ringdht.Traffic{Messages: 1000})
+				tr.Run(status.Traffic{Messages: 1000})
 				link.Close()
 				tr.Close()
 			})
@@ -141,7 +142,7 @@ func TestOpenFlood(t *testing.T) {
 			tr.Join(nil, ringdht.WithTraffic())
 		}
 		tr.Setup(2)
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 		victim := tr.Nodes[0]
 		before := victim.Status()
 		link := tr.Link(t, victim, ringtest.RefOf(tr.Nodes[1]))
@@ -158,7 +159,7 @@ func TestOpenFlood(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 		tr.WaitSettled()
 		start := time.Now()
-		tr.Run(ringdht.Traffic{Messages: 1000})
+		tr.Run(status.Traffic{Messages: 1000})
 		ringtest.CheckElapsed(t, "a run with a newcomer", start, time.Second)
 		if window, want := tr.Nodes[1].Status().Streams.Window, int64(4*1<<20); window < want {
 			t.Errorf("windows of %d bytes in all for 4 sinks, at least %d are right", window, want)

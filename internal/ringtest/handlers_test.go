@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Handlers answer every message with one to each node, for some rounds. The windows are far
@@ -21,7 +22,7 @@ import (
 // wait for ever.
 func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithMaxPayload(1<<10))
-	var nodes [6]atomic.Pointer[ringdht.Node]
+	var nodes [6]atomic.Pointer[ringtest.Node]
 	var handled atomic.Int64
 	for i := range nodes {
 		n := tr.Join(func(ctx context.Context, m ringdht.Message) {
@@ -36,7 +37,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}, ringdht.WithLimits(ringdht.Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
+		}, ringdht.WithLimits(status.Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
 		nodes[i].Store(n)
 	}
 	tr.Setup(2)
@@ -81,7 +82,7 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release, result := make(chan struct{}), make(chan error, 1)
 	stuck := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
-	var sender *ringdht.Node
+	var sender *ringtest.Node
 	sender = tr.Join(func(ctx context.Context, m ringdht.Message) {
 		for {
 			if err := sender.Send(ctx, stuck.ID(), make([]byte, 1000)); err != nil {
@@ -89,7 +90,7 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 				return
 			}
 		}
-	}, ringdht.WithLimits(ringdht.Limits{HandlerBacklog: 100 << 10}))
+	}, ringdht.WithLimits(status.Limits{HandlerBacklog: 100 << 10}))
 	tr.Setup(0)
 	if err := sender.Send(tr.Ctx(), sender.ID(), nil); err != nil {
 		t.Fatal(err)
@@ -148,9 +149,9 @@ func TestQuickHandlersMayWait(t *testing.T) {
 		})
 	}
 	tr.Setup(1) // each node relays for its predecessor
-	nodes := slices.SortedFunc(slices.Values(tr.Nodes), func(a, b *ringdht.Node) int { return cmp.Compare(a.ID(), b.ID()) })
+	nodes := slices.SortedFunc(slices.Values(tr.Nodes), func(a, b *ringtest.Node) int { return cmp.Compare(a.ID(), b.ID()) })
 	ahead := func(i, n int) ringdht.ID { return nodes[(i+n)%3].ID() }
-	flush := func(from *ringdht.Node, to ringdht.ID) {
+	flush := func(from *ringtest.Node, to ringdht.ID) {
 		if err := errors.Join(from.Send(tr.Ctx(), to, nil), from.Flush(tr.Ctx(), to)); err != nil {
 			t.Fatal(err)
 		}

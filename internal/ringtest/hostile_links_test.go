@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // resources are what an attack must not keep.
@@ -64,7 +65,7 @@ func TestHeldLinksEnd(t *testing.T) {
 					tr.Join(nil, ringdht.WithTraffic(), ringdht.WithID(id+1))
 				}
 				tr.Setup(1)
-				tr.Run(ringdht.Traffic{Messages: 100})
+				tr.Run(status.Traffic{Messages: 100})
 				time.Sleep(5 * lease)
 				victim, before := tr.Nodes[0], inUse()
 
@@ -106,7 +107,7 @@ func TestHeldLinksEnd(t *testing.T) {
 				if now := inUse(); now.goroutines-before.goroutines > most {
 					t.Errorf("%d goroutines, there were %d", now.goroutines, before.goroutines)
 				}
-				tr.Run(ringdht.Traffic{Messages: 1000})
+				tr.Run(status.Traffic{Messages: 1000})
 				for _, conn := range held {
 					conn.Close()
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Hostile input to a port ends its connection with a logged reason. The ring goes on.
@@ -107,7 +108,7 @@ func TestHostileInput(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	tr.Run(ringdht.Traffic{Messages: 1000})
+	tr.Run(status.Traffic{Messages: 1000})
 }
 
 // send writes bytes to a port and closes. It returns its local address, by which the log names
@@ -176,7 +177,7 @@ func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithLease(3*time.Second))
-		var nodes []*ringdht.Node
+		var nodes []*ringtest.Node
 		for range 3 {
 			nodes = append(nodes, tr.Join(nil))
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // hostile clears a terminal, sets its title, forges a log line, and turns the direction of writing.
@@ -142,7 +143,7 @@ func TestHostileTextsAtTheRegistry(t *testing.T) {
 	} else {
 		checkShown(t, "the error of Trace", err.Error())
 	}
-	s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
+	s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func TestHostileTextsAtTheRegistry(t *testing.T) {
 	checkAll(t, "Members", reflect.ValueOf(tr.Registry.Members()))
 	log.check(t)
 	tr.Setup(1)
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // Likewise at a node, from a registry or a process that is none.
@@ -269,7 +270,7 @@ func TestHostileTextsAtANode(t *testing.T) {
 					}
 				}
 			})
-			n, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithLogger(slog.New(log)))
+			n, err := ringtest.Join(t.Context(), addr, nil, ringdht.WithLogger(slog.New(log)))
 			if err != nil {
 				checkShown(t, "the error of Join", err.Error())
 				if name == "Bye later" || name == "address" || name == "identity" || name == "waypoint" {

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // ended fails the test if f hangs.
@@ -33,11 +34,11 @@ func ended(t *testing.T, what string, f func() error) error {
 // A call that would wait for the handler that makes it returns ErrInHandler at once, and does
 // nothing.
 func TestEndingTheNodeInItsHandler(t *testing.T) {
-	for name, end := range map[string]func(context.Context, *ringdht.Node) error{
-		"Close":                      func(_ context.Context, n *ringdht.Node) error { return n.Close() },
-		"Leave":                      func(ctx context.Context, n *ringdht.Node) error { return n.Leave(ctx) },
-		"Leave with another context": func(_ context.Context, n *ringdht.Node) error { return n.Leave(context.Background()) },
-		"Leave of a goroutine that the handler waits for": func(ctx context.Context, n *ringdht.Node) error {
+	for name, end := range map[string]func(context.Context, *ringtest.Node) error{
+		"Close":                      func(_ context.Context, n *ringtest.Node) error { return n.Close() },
+		"Leave":                      func(ctx context.Context, n *ringtest.Node) error { return n.Leave(ctx) },
+		"Leave with another context": func(_ context.Context, n *ringtest.Node) error { return n.Leave(context.Background()) },
+		"Leave of a goroutine that the handler waits for": func(ctx context.Context, n *ringtest.Node) error {
 			left := make(chan error)
 			go func() { left <- n.Leave(ctx) }()
 			return <-left
@@ -45,7 +46,7 @@ func TestEndingTheNodeInItsHandler(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := ringtest.New(t, memnet.New(1))
-			var n *ringdht.Node
+			var n *ringtest.Node
 			joined, got := make(chan struct{}), make(chan error, 1)
 			n = tr.Join(func(ctx context.Context, m ringdht.Message) {
 				<-joined
@@ -76,7 +77,7 @@ func TestEndingTheNodeInItsHandler(t *testing.T) {
 func TestEndingAnotherNodeInAHandler(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	closed := make(chan error, 1)
-	var other, n *ringdht.Node
+	var other, n *ringtest.Node
 	ready := make(chan struct{})
 	n = tr.Join(func(context.Context, ringdht.Message) {
 		<-ready
@@ -104,10 +105,10 @@ func TestEndingAnotherNodeInAHandler(t *testing.T) {
 // A Flush in it does not wait for it.
 func TestEndingTheNodeInItsCallback(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	var n *ringdht.Node
+	var n *ringtest.Node
 	joined := make(chan struct{})
 	got := make(chan error, 3)
-	n = tr.Join(nil, ringdht.WithUndelivered(func(ringdht.Undelivered) {
+	n = tr.Join(nil, ringtest.WithUndelivered(func(status.Undelivered) {
 		<-joined
 		got <- n.Close()
 		got <- n.Leave(context.Background())
@@ -141,7 +142,7 @@ func TestClosingTheRegistryInProgress(t *testing.T) {
 	}
 	tr.Setup(0)
 	err := ended(t, "Run", func() error {
-		_, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1 << 30, Progress: func(int64, int64) { tr.Registry.Close() }})
+		_, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1 << 30, Progress: func(int64, int64) { tr.Registry.Close() }})
 		return err
 	})
 	if !errors.Is(err, ringdht.ErrClosed) {
@@ -180,7 +181,7 @@ func TestPanicsAreSeen(t *testing.T) {
 
 func panicking(t *testing.T, logger bool) {
 	tr := ringtest.New(t, memnet.New(1))
-	opts := []ringdht.NodeOption{ringdht.WithID(10), ringdht.WithUndelivered(func(ringdht.Undelivered) { panic("nor here") })}
+	opts := []ringdht.NodeOption{ringdht.WithID(10), ringtest.WithUndelivered(func(status.Undelivered) { panic("nor here") })}
 	if logger {
 		opts = append(opts, ringdht.WithLogger(slog.New(slog.DiscardHandler)))
 	}

@@ -15,7 +15,7 @@ import (
 func RegistryOf(r *ringdht.Registry) *registry.Registry { return unwrap.Registry(r) }
 
 // NodeOf returns the internal node of n.
-func NodeOf(n *ringdht.Node) *node.Node { return unwrap.Node(n) }
+func NodeOf(n *Node) *node.Node { return unwrap.Node(n.Node) }
 
 // WithConfig returns an option that changes the configuration that nodes and registries share.
 func WithConfig(change func(*handshake.Config)) ringdht.Option {

@@ -13,19 +13,20 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Nodes that flood each other leave at the same moment. Their handlers panic, wait a little,
 // and send to their own node. It holds with ample limits and with tiny ones.
 func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 	overBoth(t, func(t *testing.T, mem *memnet.Network) {
-		for name, limits := range map[string]ringdht.Limits{"ample": {}, "tiny": {SendBuffer: 64 << 10, ReceiveBuffer: 64 << 10, HandlerBacklog: 4 << 10, Streams: 3, Handlers: 1}} {
+		for name, limits := range map[string]status.Limits{"ample": {}, "tiny": {SendBuffer: 64 << 10, ReceiveBuffer: 64 << 10, HandlerBacklog: 4 << 10, Streams: 3, Handlers: 1}} {
 			t.Run(name, func(t *testing.T) {
 				tr := ringtest.New(t, mem, ringdht.WithMaxPayload(1<<10))
 				var all []*flooder
-				self := make(map[int]*atomic.Pointer[ringdht.Node])
+				self := make(map[int]*atomic.Pointer[ringtest.Node])
 				for i := range 3 {
-					self[i] = new(atomic.Pointer[ringdht.Node])
+					self[i] = new(atomic.Pointer[ringtest.Node])
 					f := newFlooder(tr, func(ctx context.Context, m ringdht.Message) {
 						n := self[i].Load()
 						switch k := binary.BigEndian.Uint64(m.Body); {
@@ -122,7 +123,7 @@ func TestHandlersMeddleWithALeave(t *testing.T) {
 			var told [3]atomic.Int64
 			var all []*flooder
 			for i := range 3 {
-				var self atomic.Pointer[ringdht.Node]
+				var self atomic.Pointer[ringtest.Node]
 				f := newFlooder(tr, func(ctx context.Context, m ringdht.Message) {
 					n := self.Load()
 					if n == nil {
@@ -142,7 +143,7 @@ func TestHandlersMeddleWithALeave(t *testing.T) {
 						n.Flush(c)
 						cancel()
 					}
-				}, ringdht.WithUndelivered(func(u ringdht.Undelivered) {
+				}, ringtest.WithUndelivered(func(u status.Undelivered) {
 					told[i].Add(int64(u.Messages))
 					if err := self.Load().Close(); !errors.Is(err, ringdht.ErrInHandler) {
 						t.Error("Close in callback", err)

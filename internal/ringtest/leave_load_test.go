@@ -13,13 +13,14 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var leaves = flag.Int("leaves", 12, "how many nodes leave under load, over each transport")
 
 // loadedSource is a node that stays and sends to one that will leave.
 type loadedSource struct {
-	n       *ringdht.Node
+	n       *ringtest.Node
 	sent    uint64 // to the present leaver: messages 0 to sent-1 were accepted
 	replies chan uint64
 }
@@ -27,7 +28,7 @@ type loadedSource struct {
 // leaver counts what its handler gets from each source. The messages of a source must come in
 // order.
 type leaver struct {
-	n       atomic.Pointer[ringdht.Node]
+	n       atomic.Pointer[ringtest.Node]
 	mu      sync.Mutex
 	next    map[ringdht.ID]uint64
 	again   int // out of order, or twice
@@ -155,7 +156,7 @@ func (s *loadedSource) check(t *testing.T, ctx context.Context, leave int, id ri
 	t.Helper()
 	got = l.next[s.n.ID()]
 	if err := s.n.Flush(ctx, id); err != nil {
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if !errors.As(err, &lost) {
 			t.Fatal(err)
 		}
@@ -188,11 +189,11 @@ func (s *loadedSource) check(t *testing.T, ctx context.Context, leave int, id ri
 // It is the same when more happens than one leave: a relay leaves too, a node closes, or
 // tables change.
 func TestLeaveAmongOtherEvents(t *testing.T) {
-	events := map[string]func(tr *ringtest.Ring, other, relay *ringdht.Node) error{
-		"nothing":        func(*ringtest.Ring, *ringdht.Node, *ringdht.Node) error { return nil },
-		"a relay leaves": func(tr *ringtest.Ring, _, relay *ringdht.Node) error { return relay.Leave(tr.Ctx()) },
-		"a node closes":  func(_ *ringtest.Ring, other, _ *ringdht.Node) error { other.Close(); return nil },
-		"a set-up": func(tr *ringtest.Ring, _, _ *ringdht.Node) error {
+	events := map[string]func(tr *ringtest.Ring, other, relay *ringtest.Node) error{
+		"nothing":        func(*ringtest.Ring, *ringtest.Node, *ringtest.Node) error { return nil },
+		"a relay leaves": func(tr *ringtest.Ring, _, relay *ringtest.Node) error { return relay.Leave(tr.Ctx()) },
+		"a node closes":  func(_ *ringtest.Ring, other, _ *ringtest.Node) error { other.Close(); return nil },
+		"a set-up": func(tr *ringtest.Ring, _, _ *ringtest.Node) error {
 			_, err := tr.Registry.Setup(tr.Ctx(), 2)
 			return err
 		},
@@ -204,13 +205,13 @@ func TestLeaveAmongOtherEvents(t *testing.T) {
 	}
 }
 
-func leaveAmong(t *testing.T, mem *memnet.Network, name string, event func(tr *ringtest.Ring, other, relay *ringdht.Node) error) {
+func leaveAmong(t *testing.T, mem *memnet.Network, name string, event func(tr *ringtest.Ring, other, relay *ringtest.Node) error) {
 	tr := ringtest.New(t, mem)
 	defer tr.Close()
 	var handled, sent, back, unknown atomic.Int64
 	sink := tr.Join(func(context.Context, ringdht.Message) { handled.Add(1) })
 	relay, other := tr.Join(nil), tr.Join(nil)
-	sources := []*ringdht.Node{tr.Join(nil), tr.Join(nil), tr.Join(nil)}
+	sources := []*ringtest.Node{tr.Join(nil), tr.Join(nil), tr.Join(nil)}
 	tr.Setup(1)
 	tr.WaitSettled()
 	begun := make(chan struct{})
@@ -237,7 +238,7 @@ func leaveAmong(t *testing.T, mem *memnet.Network, name string, event func(tr *r
 	sending.Wait()
 	others.Wait()
 	for _, s := range sources {
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if errors.As(s.Flush(tr.Ctx()), &lost) {
 			for _, u := range lost.Streams {
 				back.Add(int64(u.NotHandled))

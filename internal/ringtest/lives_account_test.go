@@ -1,13 +1,13 @@
 package ringtest_test
 
 import (
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
 // resent returns how many messages each node has sent again.
-func (l *lives) resent() map[*ringdht.Node]int64 {
-	all := make(map[*ringdht.Node]int64)
+func (l *lives) resent() map[*ringtest.Node]int64 {
+	all := make(map[*ringtest.Node]int64)
 	for _, n := range l.Nodes {
 		all[n] = n.Status().Counters.Retransmitted
 	}

@@ -163,8 +163,8 @@ func (l *lives) join() {
 		opts = append(opts, earlierProgram())
 	}
 	l.must("join", func(ctx context.Context) error {
-		self := new(atomic.Pointer[ringdht.Node])
-		n, err := ringdht.Join(ctx, l.Line(), func(ctx context.Context, m ringdht.Message) { passOn(ctx, self.Load(), m.Body) }, opts...)
+		self := new(atomic.Pointer[ringtest.Node])
+		n, err := ringtest.Join(ctx, l.Line(), func(ctx context.Context, m ringdht.Message) { passOn(ctx, self.Load(), m.Body) }, opts...)
 		if err == nil {
 			self.Store(n)
 			l.Nodes = append(l.Nodes, n)
@@ -186,7 +186,7 @@ func (l *lives) senders() (n int) {
 
 // passOn sends a message on to a random member, as often as its first byte says. Errors do not
 // matter to the test.
-func passOn(ctx context.Context, n *ringdht.Node, body []byte) {
+func passOn(ctx context.Context, n *ringtest.Node, body []byte) {
 	if n == nil || len(body) == 0 || body[0] == 0 {
 		return
 	}
@@ -217,7 +217,7 @@ func (l *lives) talk() {
 
 // some removes a random member from the list and returns it, or returns nil if the ring needs
 // it.
-func (l *lives) some() *ringdht.Node {
+func (l *lives) some() *ringtest.Node {
 	i := l.rng.IntN(len(l.Nodes))
 	n := l.Nodes[i]
 	if len(l.Nodes) < 4 || ringtest.NodeOf(n).Config().Traffic && l.senders() < 4 {
@@ -238,9 +238,9 @@ func (l *lives) leave() {
 
 // honest compares the error of a leave with what has happened. Messages may be of unknown
 // outcome only if the sink has died, or the node itself before.
-func (l *lives) honest(n *ringdht.Node, err error) {
+func (l *lives) honest(n *ringtest.Node, err error) {
 	l.T.Logf("node %d left: %v", n.ID(), err)
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if !errors.As(err, &lost) || err.Error() != lost.Error() {
 		l.fatal("node %d left: %v", n.ID(), err)
 	}
@@ -327,15 +327,15 @@ func (l *lives) settle() {
 }
 
 // task draws the traffic of a run. Large runs are rare.
-func (l *lives) task() ringdht.Traffic {
-	tf := ringdht.Traffic{Messages: int(math.Pow(10, 5*l.rng.Float64()))}
+func (l *lives) task() status.Traffic {
+	tf := status.Traffic{Messages: int(math.Pow(10, 5*l.rng.Float64()))}
 	if l.rng.IntN(4) == 0 {
 		tf.Payload = 4 + l.rng.IntN(200)
 	}
 	return tf
 }
 
-func (l *lives) begin() (tf ringdht.Traffic, ended <-chan func() (*status.Summary, error)) {
+func (l *lives) begin() (tf status.Traffic, ended <-chan func() (*status.Summary, error)) {
 	tf = l.task()
 	l.done = append(l.done, fmt.Sprintf("run of %d", tf.Messages))
 	done := make(chan func() (*status.Summary, error), 1)

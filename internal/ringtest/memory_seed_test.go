@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // write names a write on the network in the way in which the seed does.
@@ -43,7 +44,7 @@ func ringOverLossyNetwork(t *testing.T, seed uint64) map[write]memnet.Fate {
 			tr.Join(nil, ringdht.WithID(id), ringdht.WithTraffic())
 		}
 		tr.Setup(2)
-		tr.Run(ringdht.Traffic{Messages: 50})
+		tr.Run(status.Traffic{Messages: 50})
 		tr.Close()
 	})
 	return fates

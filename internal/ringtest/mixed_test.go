@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // links is what happens to the frames that a node writes to its peers.
@@ -98,19 +99,19 @@ func TestMixedPrograms(t *testing.T) {
 	if testing.Short() || ringtest.RaceEnabled {
 		messages = 2000
 	}
-	s := tr.Run(ringdht.Traffic{Messages: messages})
+	s := tr.Run(status.Traffic{Messages: messages})
 	ringtest.CheckRelayed(t, s)
 	if all := s.Sum.Sent; bundles.Load() < all/10 || bundles.Load() > all*9/10 {
 		t.Errorf("%d of %d messages shared a frame, where a third of the nodes take none", bundles.Load(), all)
 	}
 
 	lose.Store(2) // in a thousand
-	s = tr.Run(ringdht.Traffic{Messages: messages})
+	s = tr.Run(status.Traffic{Messages: messages})
 	if s.Sum.Relayed < s.Hops-s.Sum.Received+s.Wasted || lost.Load() == 0 {
 		t.Errorf("%d relayed, at least %d are right: %d hops, %d received, %d wasted, %d lost", s.Sum.Relayed, s.Hops-s.Sum.Received+s.Wasted, s.Hops, s.Sum.Received, s.Wasted, lost.Load())
 	}
 
-	done := tr.StartRun(ringdht.Traffic{Messages: 5 * messages})
+	done := tr.StartRun(status.Traffic{Messages: 5 * messages})
 	join()
 	dead := tr.Nodes[4]
 	tr.Remove(dead)
@@ -124,5 +125,5 @@ func TestMixedPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.Setup(3)
-	tr.Run(ringdht.Traffic{Messages: messages})
+	tr.Run(status.Traffic{Messages: messages})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // planned fails the test unless all tables are those of the offsets and the audit is what they
@@ -67,7 +68,7 @@ func TestFewestHops(t *testing.T) {
 				}
 			}
 		}
-		s := tr.Run(ringdht.Traffic{Messages: 1000})
+		s := tr.Run(status.Traffic{Messages: 1000})
 		if mean := offsets.MeanHops(n); math.Abs(s.MeanHops-mean) > 0.03*mean || s.MaxHops != len(offsets.Histogram(n))-1 {
 			t.Errorf("%v: a run with mean %.3f, at most %d hops, want %.3f", offsets, s.MeanHops, s.MaxHops, mean)
 		}

@@ -52,7 +52,7 @@ func (c *tappedConn) Write(b []byte) (int, error) {
 // handshake is another one each time, so the rest is noise.
 func recordedConnection(t *testing.T, s *scene) {
 	wire := &tap{Transport: s.Net.Host(s.host)}
-	n, err := ringdht.Join(s.Ctx(), s.Line(), nil, ringdht.WithTransport(wire))
+	n, err := ringtest.Join(s.Ctx(), s.Line(), nil, ringdht.WithTransport(wire))
 	if err != nil {
 		t.Fatal(err)
 	}

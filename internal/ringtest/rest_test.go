@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 )
 
 // BenchmarkAtRest measures what the processes of a ring of four cost while nothing is sent. Each
@@ -139,8 +140,8 @@ func restProcess(role string) {
 		var err error
 		switch {
 		case role == "node":
-			var n *ringdht.Node
-			if n, err = ringdht.Join(ctx, line, nil, ringdht.WithListen("127.0.0.1:0")); err == nil {
+			var n *ringtest.Node
+			if n, err = ringtest.Join(ctx, line, nil, ringdht.WithListen("127.0.0.1:0")); err == nil {
 				defer n.Close()
 			}
 		case line == "listen":

@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // A registry with a grace period may replace one without. The ring is live when its members are
@@ -33,7 +34,7 @@ func restartWithGrace(t *testing.T) {
 	if err := newcomer.Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 	if a := tr.Registry.Audit(); !a.OK() || a.Nodes != 5 || a.Entries != 2 {
 		t.Errorf("audit: %v", a)
 	}

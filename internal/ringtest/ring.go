@@ -28,10 +28,10 @@ type Ring struct {
 	Name     string           // in memory, node number i is on the host Name + i
 	Shared   []ringdht.Option // of the registry and all nodes
 	Registry *ringdht.Registry
-	Addr     string          // of the registry
-	Secure   bool            // it is a secure ring
-	Nodes    []*ringdht.Node // in the order in which they joined
-	Liar     bool            // a member passes nothing on, so the registry may say so
+	Addr     string  // of the registry
+	Secure   bool    // it is a secure ring
+	Nodes    []*Node // in the order in which they joined
+	Liar     bool    // a member passes nothing on, so the registry may say so
 
 	credentials string // of a secure ring: the part of a join line behind the address
 }
@@ -134,8 +134,8 @@ func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 func (tr *Ring) nextHost() string { return fmt.Sprintf("%s%d", tr.Name, len(tr.Nodes)) }
 
 // TryJoin adds a node, or returns the error.
-func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {
-	n, err := ringdht.Join(tr.Ctx(), tr.Line(), h, tr.Options(opts)...)
+func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*Node, error) {
+	n, err := Join(tr.Ctx(), tr.Line(), h, tr.Options(opts)...)
 	if err == nil {
 		tr.Nodes = append(tr.Nodes, n)
 	}
@@ -143,7 +143,7 @@ func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht
 }
 
 // Join adds a node.
-func (tr *Ring) Join(h ringdht.Handler, opts ...ringdht.NodeOption) *ringdht.Node {
+func (tr *Ring) Join(h ringdht.Handler, opts ...ringdht.NodeOption) *Node {
 	tr.T.Helper()
 	n, err := tr.TryJoin(h, opts...)
 	if err != nil {
@@ -184,8 +184,8 @@ func (tr *Ring) Positions() map[ringdht.ID]int {
 }
 
 // Remove removes a node from tr.Nodes. It does not end it.
-func (tr *Ring) Remove(n *ringdht.Node) {
-	tr.Nodes = slices.DeleteFunc(tr.Nodes, func(x *ringdht.Node) bool { return x == n })
+func (tr *Ring) Remove(n *Node) {
+	tr.Nodes = slices.DeleteFunc(tr.Nodes, func(x *Node) bool { return x == n })
 }
 
 // RestartRegistry starts a registry at the address of the former one, which the test has

@@ -18,14 +18,14 @@ import (
 )
 
 // incarnationsOf returns the incarnations of nodes at one time.
-func incarnationsOf(nodes []*ringdht.Node) (all []uint64) {
+func incarnationsOf(nodes []*ringtest.Node) (all []uint64) {
 	for _, n := range nodes {
 		all = append(all, n.Incarnation())
 	}
 	return all
 }
 
-func checkSame(t *testing.T, nodes []*ringdht.Node, before []uint64) {
+func checkSame(t *testing.T, nodes []*ringtest.Node, before []uint64) {
 	t.Helper()
 	for i, n := range nodes {
 		if n.Incarnation() != before[i] {
@@ -89,7 +89,7 @@ func TestNewcomerIsFirstAtARestartedRegistry(t *testing.T) {
 					t.Errorf("the ring was %s and is %s", id, now)
 				}
 				checkSame(t, tr.Nodes[:5], before)
-				tr.Run(ringdht.Traffic{Messages: 50})
+				tr.Run(status.Traffic{Messages: 50})
 				if k := tr.Registry.Snapshot().Entries; k != 2 {
 					t.Errorf("%d entries", k)
 				}
@@ -155,7 +155,7 @@ func eventsOf(s *status.Snapshot, kind status.EventKind) (events []status.Event)
 }
 
 // twoRings starts ring I with three nodes, and then, at the same address, ring J with two.
-func twoRings(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, dirs [2]string, ids [2]string, i, j []*ringdht.Node, log *ringtest.Log)) {
+func twoRings(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, dirs [2]string, ids [2]string, i, j []*ringtest.Node, log *ringtest.Log)) {
 	ringtest.OpenOnly(t, "a registry with another state has another key: its ring is refused")
 	dirs := [2]string{filepath.Join(t.TempDir(), "i"), filepath.Join(t.TempDir(), "j")}
 	synctest.Test(t, func(t *testing.T) {
@@ -198,7 +198,7 @@ func twoRings(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, dirs [2]s
 }
 
 // awaitRefused waits until a node was refused as a member of another ring.
-func awaitRefused(t *testing.T, n *ringdht.Node) {
+func awaitRefused(t *testing.T, n *ringtest.Node) {
 	t.Helper()
 	for range 100 {
 		<-n.Disconnected() // from its registry of before, which it may not have noticed yet
@@ -215,7 +215,7 @@ func awaitRefused(t *testing.T, n *ringdht.Node) {
 // Of two rings the one that the registry has stays. The members of the other go on among
 // themselves for 20 leases, and then join as new nodes.
 func TestTwoRingsComeTogether(t *testing.T) {
-	twoRings(t, func(t *testing.T, tr *ringtest.Ring, _, ids [2]string, i, j []*ringdht.Node, log *ringtest.Log) {
+	twoRings(t, func(t *testing.T, tr *ringtest.Ring, _, ids [2]string, i, j []*ringtest.Node, log *ringtest.Log) {
 		before, theirs := incarnationsOf(i), incarnationsOf(j)
 		awaitRefused(t, i[0])
 		refused := time.Now()
@@ -242,7 +242,7 @@ func TestTwoRingsComeTogether(t *testing.T) {
 		if err := i[0].Send(tr.Ctx(), i[1].ID(), []byte("block")); err != nil {
 			t.Fatal(err)
 		}
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		err := i[0].Flush(tr.Ctx())
 		for errors.Is(err, ringdht.ErrOtherRing) && errors.Is(err, ringdht.ErrEvicted) && !errors.As(err, &lost) {
 			time.Sleep(ringtest.Lease / 8) // it was the first to give up: a Flush of its next incarnation says
@@ -275,7 +275,7 @@ func TestTwoRingsComeTogether(t *testing.T) {
 
 // If its own registry comes back in time, a ring goes on as it was.
 func TestOwnRegistryComesBack(t *testing.T) {
-	twoRings(t, func(t *testing.T, tr *ringtest.Ring, dirs, ids [2]string, i, j []*ringdht.Node, _ *ringtest.Log) {
+	twoRings(t, func(t *testing.T, tr *ringtest.Ring, dirs, ids [2]string, i, j []*ringtest.Node, _ *ringtest.Log) {
 		before := incarnationsOf(i)
 		for round := range 3 { // each time the count begins anew
 			awaitRefused(t, i[0])
@@ -331,7 +331,7 @@ func TestSetupBesideAnEarlierRing(t *testing.T) {
 
 // A node that leaves while another ring's registry is there does not join that ring to leave it.
 func TestLeaveBesideAnotherRing(t *testing.T) {
-	twoRings(t, func(t *testing.T, tr *ringtest.Ring, _, ids [2]string, i, j []*ringdht.Node, _ *ringtest.Log) {
+	twoRings(t, func(t *testing.T, tr *ringtest.Ring, _, ids [2]string, i, j []*ringtest.Node, _ *ringtest.Log) {
 		awaitRefused(t, i[0])
 		var wg sync.WaitGroup
 		for _, n := range i {

@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // ground is a ring over TCP for the rows of docs/attacks.md that need no virtual time. All rows of one
@@ -54,7 +55,7 @@ func TestRows(t *testing.T) {
 				g.Join(nil, ringdht.WithTraffic(), ringdht.WithID(10*(i+1)), ringdht.WithHandshakeTimeout(5*time.Second))
 			}
 			g.Setup(0)
-			g.Run(ringdht.Traffic{Messages: 200})
+			g.Run(status.Traffic{Messages: 200})
 			members, before, files := fmt.Sprint(g.Registry.Members()), inUse(), filesOpen()
 			for _, r := range rows {
 				t.Run(r.row+" "+r.name, func(t *testing.T) {
@@ -63,7 +64,7 @@ func TestRows(t *testing.T) {
 				})
 				g.T = t
 				g.WaitSettled()
-				g.Run(ringdht.Traffic{Messages: 200})
+				g.Run(status.Traffic{Messages: 200})
 				if now := fmt.Sprint(g.Registry.Members()); now != members {
 					t.Fatalf("%s: the members are %s, and were %s", r.row, now, members)
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var scale = flag.Int("scale", 0, "run the test of a large ring with this many nodes, such as 10000, and check the promises of docs/scale.md")
@@ -72,13 +73,13 @@ func grow(t *testing.T, size int) *grown {
 	g := &grown{Ring: tr}
 	base, before := heap(), ringtest.CPUTime()
 	start := time.Now()
-	tr.Nodes = make([]*ringdht.Node, size)
+	tr.Nodes = make([]*ringtest.Node, size)
 	var wg sync.WaitGroup
 	turn := make(chan int)
 	for range 64 {
 		wg.Go(func() {
 			for i := range turn {
-				n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
+				n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
 				if err != nil {
 					t.Error(err)
 					continue
@@ -117,7 +118,7 @@ func grow(t *testing.T, size int) *grown {
 func (g *grown) exact(messages int) {
 	g.T.Helper()
 	w := g.watch()
-	s := g.Run(ringdht.Traffic{Messages: messages})
+	s := g.Run(status.Traffic{Messages: messages})
 	g.T.Logf("%d nodes, %d messages each, exact: %.2f hops, in %v; %v", len(g.Nodes), messages, s.MeanHops, s.Elapsed.Round(time.Millisecond),
 		w.since(float64(s.Sum.Received), s.MeanHops*float64(s.Sum.Received)))
 }

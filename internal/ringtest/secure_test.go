@@ -65,7 +65,7 @@ func TestExpelledNodeIsGone(t *testing.T) {
 			}
 		}
 		ringtest.CheckElapsed(t, "expelling", began, ringtest.Lease)
-		tr.Run(ringdht.Traffic{Messages: 50})
+		tr.Run(status.Traffic{Messages: 50})
 		time.Sleep(2 * validity)
 		if got := len(tr.Registry.Members()); got != 5 {
 			t.Errorf("%d members", got)
@@ -87,7 +87,7 @@ func TestAdmissionsAreRenewed(t *testing.T) {
 			}
 		}
 		same(t, tr, before)
-		tr.Run(ringdht.Traffic{Messages: 50})
+		tr.Run(status.Traffic{Messages: 50})
 	})
 }
 
@@ -130,7 +130,7 @@ func TestSecureRingOutlivesItsRegistry(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				tr.Run(ringdht.Traffic{Messages: 50})
+				tr.Run(status.Traffic{Messages: 50})
 				tr.Registry.Close()
 			})
 		})
@@ -146,7 +146,7 @@ func TestRingKeyChanges(t *testing.T) {
 			if err := tr.Registry.RotateKey(tr.Ctx()); err != nil {
 				t.Fatal(err)
 			}
-			tr.Run(ringdht.Traffic{Messages: 50})
+			tr.Run(status.Traffic{Messages: 50})
 			for _, n := range tr.Nodes {
 				ringtest.NodeOf(n).HangUp()
 			}
@@ -158,7 +158,7 @@ func TestRingKeyChanges(t *testing.T) {
 			}
 			time.Sleep(2 * validity)
 			tr.WaitSettled()
-			tr.Run(ringdht.Traffic{Messages: 50})
+			tr.Run(status.Traffic{Messages: 50})
 		}
 		same(t, tr, before)
 	})
@@ -175,7 +175,7 @@ func TestSpentTokenDoesNotKeepANodeOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := ringdht.Join(tr.Ctx(), line, nil, ringdht.WithTransport(net.Host("once")), ringdht.WithTraffic())
+		n, err := ringtest.Join(tr.Ctx(), line, nil, ringdht.WithTransport(net.Host("once")), ringdht.WithTraffic())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,6 +192,6 @@ func TestSpentTokenDoesNotKeepANodeOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr.WaitSettled()
-		tr.Run(ringdht.Traffic{Messages: 50})
+		tr.Run(status.Traffic{Messages: 50})
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Payloads of all sizes up to the limit arrive. A longer one is refused with ErrTooLarge, which
@@ -51,7 +52,7 @@ func TestLargestPayload(t *testing.T) {
 		t.Fatalf("a node whose buffers cannot hold the ring's messages: %v", err)
 	}
 	sizes := make(chan int, 8)
-	roomy := ringdht.WithLimits(ringdht.Limits{ReceiveBuffer: 64 << 20, LinkQueue: 32 << 20, SendBuffer: 32 << 20})
+	roomy := ringdht.WithLimits(status.Limits{ReceiveBuffer: 64 << 20, LinkQueue: 32 << 20, SendBuffer: 32 << 20})
 	for range 3 {
 		tr.Join(func(_ context.Context, m ringdht.Message) { sizes <- len(m.Body) }, roomy)
 	}
@@ -77,7 +78,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithMaxPayload(4<<10))
 	release := make(chan struct{})
 	var taken atomic.Int64
-	limits := ringdht.WithLimits(ringdht.Limits{SendBuffer: 256 << 10, ReceiveBuffer: 256 << 10})
+	limits := ringdht.WithLimits(status.Limits{SendBuffer: 256 << 10, ReceiveBuffer: 256 << 10})
 	slow := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release); taken.Add(1) }, limits)
 	for range 5 {
 		tr.Join(nil, limits, ringdht.WithTraffic())
@@ -102,7 +103,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 		}
 	}
 	// Meanwhile the others, which also relay through the slow sink, finish a run.
-	tr.Run(ringdht.Traffic{Messages: 2000})
+	tr.Run(status.Traffic{Messages: 2000})
 	stop()
 	senders.Wait()
 

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // census is a transport that counts the open connections that were dialled over it. Those to
@@ -101,10 +102,10 @@ func TestOneConnectionForEachPair(t *testing.T) {
 				}
 				for range 3 {
 					tr.Setup(0)
-					tr.Run(ringdht.Traffic{Messages: messages})
+					tr.Run(status.Traffic{Messages: messages})
 					settles(t, open, full)
 					tr.Setup(1)
-					tr.Run(ringdht.Traffic{Messages: messages})
+					tr.Run(status.Traffic{Messages: messages})
 					settles(t, open, one)
 				}
 			})
@@ -119,7 +120,7 @@ func TestNodeThatCannotDial(t *testing.T) {
 		addr := tr.Nodes[1].Peer().Addr
 		over[0].refuse.Store(&addr)
 		tr.Setup(0)
-		tr.Run(ringdht.Traffic{Messages: 1000})
+		tr.Run(status.Traffic{Messages: 1000})
 		settles(t, open, 1)
 		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Error(err)
@@ -160,7 +161,7 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 		back := int64(0)
 		for _, n := range others {
 			err := n.Flush(tr.Ctx())
-			var lost *ringdht.UndeliveredError
+			var lost *status.UndeliveredError
 			if err != nil && !errors.As(err, &lost) {
 				t.Fatal(err)
 			}
@@ -182,7 +183,7 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 }
 
 // streams returns the streams of an error that may be nil.
-func streams(e *ringdht.UndeliveredError) []ringdht.Undelivered {
+func streams(e *status.UndeliveredError) []status.Undelivered {
 	if e == nil {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var (
@@ -31,7 +32,7 @@ const (
 
 // shutNode is one of four nodes. It sends to the others all the time, and counts.
 type shutNode struct {
-	n   atomic.Pointer[ringdht.Node]
+	n   atomic.Pointer[ringtest.Node]
 	way int
 	err error // of Leave or Close
 	end time.Time
@@ -163,8 +164,8 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 	if s.bad > 0 {
 		t.Errorf("node %d: %d messages twice or out of order", id, s.bad)
 	}
-	told := make(map[ringdht.ID][]ringdht.Undelivered)
-	var lost *ringdht.UndeliveredError
+	told := make(map[ringdht.ID][]status.Undelivered)
+	var lost *status.UndeliveredError
 	switch {
 	case s.err == nil:
 		sum.clean++

@@ -19,6 +19,7 @@ import (
 	"github.com/x/ringdht/health"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/status"
 )
 
 // siegeRole has the test binary besiege a port, see siege.
@@ -164,7 +165,7 @@ func besieged(t *testing.T, safe, everywhere bool) {
 	run := func(when string) {
 		t.Helper()
 		start, cpu := time.Now(), ringtest.CPUTime()
-		s := tr.Run(ringdht.Traffic{Messages: each})
+		s := tr.Run(status.Traffic{Messages: each})
 		took, used := time.Since(start), ringtest.CPUTime()-cpu
 		t.Logf("%s: %.2f million messages a second, %.2f a second of this process's CPU time, of which it had %.2f a second", when,
 			float64(s.Sum.Received)/1e6/took.Seconds(), float64(s.Sum.Received)/1e6/used.Seconds(), used.Seconds()/took.Seconds())

@@ -31,7 +31,7 @@ func TestStarvedProcess(t *testing.T) {
 	var mu sync.Mutex
 	for range *starved {
 		wg.Go(func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil)
+			n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -43,7 +43,7 @@ func TestStarvedProcess(t *testing.T) {
 	}
 	wg.Wait()
 	tr.Setup(0)
-	incs := make(map[*ringdht.Node]uint64)
+	incs := make(map[*ringtest.Node]uint64)
 	for _, n := range tr.Nodes {
 		incs[n] = n.Incarnation()
 	}

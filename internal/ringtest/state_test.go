@@ -103,11 +103,11 @@ func readState(t *testing.T, dir string) (k kept) {
 	return k
 }
 
-func joinTCP(t *testing.T, addr string) *ringdht.Node {
+func joinTCP(t *testing.T, addr string) *ringtest.Node {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	n, err := ringdht.Join(ctx, addr, nil, ringdht.WithListen("127.0.0.1:0"))
+	n, err := ringtest.Join(ctx, addr, nil, ringdht.WithListen("127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestRegistryWithStateIsKilled(t *testing.T) {
 	}
 	restart("before the first member")
 
-	nodes := []*ringdht.Node{joinTCP(t, addr)}
+	nodes := []*ringtest.Node{joinTCP(t, addr)}
 	first := nodes[0].Status().Identity
 	if k := readState(t, dir); k.Identity != first || k.Empty || k.Incarnation > nodes[0].Incarnation() {
 		t.Fatalf("one member: %+v, want ring %s", k, first)

@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // still is a log handler that blocks: in every method, or in Handle only.
@@ -85,7 +86,7 @@ func wholeRing(t *testing.T, shared []ringdht.Option) string {
 		if i == 5 {
 			h = func(context.Context, ringdht.Message) { panic("as it must be seen") }
 		}
-		tr.Join(h, ringdht.WithID(ringdht.ID(10*i+10)), ringdht.WithTraffic(), ringdht.WithUndelivered(func(u ringdht.Undelivered) {
+		tr.Join(h, ringdht.WithID(ringdht.ID(10*i+10)), ringdht.WithTraffic(), ringtest.WithUndelivered(func(u status.Undelivered) {
 			if u.Sink == 60 {
 				lost <- u.Messages
 			}
@@ -95,7 +96,7 @@ func wholeRing(t *testing.T, shared []ringdht.Option) string {
 	say(time.Second, "%d joined", ringtest.RegistryOf(tr.Registry).Authority().Len())
 	audit := tr.Setup(0)
 	say(time.Second, "set up: %d routes", audit.Pairs)
-	say(time.Second, "a run: %s", tr.Run(ringdht.Traffic{Messages: 100}).Verdict())
+	say(time.Second, "a run: %s", tr.Run(status.Traffic{Messages: 100}).Verdict())
 	if conn, err := net.Host("stranger").Dial(tr.Ctx(), tr.Addr); err == nil {
 		conn.Write([]byte("GET / HTTP/1.1\r\n\r\n                                                   "))
 		conn.Close()
@@ -144,7 +145,7 @@ func wholeRing(t *testing.T, shared []ringdht.Option) string {
 	}
 	tr.WaitSettled()
 	say(3*ringtest.Lease, "another has %d members", len(tr.Registry.Members()))
-	say(time.Second, "a run: %s", tr.Run(ringdht.Traffic{Messages: 100}).Verdict())
+	say(time.Second, "a run: %s", tr.Run(status.Traffic{Messages: 100}).Verdict())
 	dead := tr.Nodes[4]
 	net.Hold("n5", "n1") // nothing that it says arrives
 	tr.Nodes[0].Send(tr.Ctx(), dead.ID(), nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Ten nodes that send messages of 64 KiB as fast as they can are silent soon after the word to stop.
@@ -25,7 +26,7 @@ func TestStopIsQuick(t *testing.T) {
 				ctx, cancel := context.WithCancel(tr.Ctx())
 				over := make(chan error, 1)
 				go func() {
-					_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 30, Payload: 64 << 10})
+					_, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 1 << 30, Payload: 64 << 10})
 					over <- err
 				}()
 				ringtest.WaitUntil(t, "all send", func() bool {
@@ -62,7 +63,7 @@ func TestStopIsQuick(t *testing.T) {
 				}
 				tr.CheckNodeRuns(s)
 			}
-			tr.Run(ringdht.Traffic{Messages: 100})
+			tr.Run(status.Traffic{Messages: 100})
 		})
 	}
 }

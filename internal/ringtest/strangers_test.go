@@ -82,7 +82,7 @@ func TestStrangers(t *testing.T) {
 				tr.Join(nil, ringdht.WithTraffic())
 			}
 			tr.Setup(0)
-			tr.Run(ringdht.Traffic{Messages: 100})
+			tr.Run(status.Traffic{Messages: 100})
 			members := tr.Registry.Members()
 			count := func() int64 {
 				if c.cause == atNode {
@@ -104,7 +104,7 @@ func TestStrangers(t *testing.T) {
 			if now := tr.Registry.Members(); !slices.Equal(now, members) {
 				t.Errorf("the members are %v, they were %v", now, members)
 			}
-			tr.Run(ringdht.Traffic{Messages: 100})
+			tr.Run(status.Traffic{Messages: 100})
 			if strings.Contains(log.Text(), "panic") {
 				t.Error(log.Text())
 			}
@@ -132,14 +132,14 @@ func wrongSecret(t *testing.T, s *scene) {
 		t.Fatal(err)
 	}
 	x.Secret[3] ^= 1
-	_, err = ringdht.Join(s.Ctx(), x.Text(), nil, ringdht.WithTransport(s.Net.Host(s.host)), ringdht.WithRetry())
+	_, err = ringtest.Join(s.Ctx(), x.Text(), nil, ringdht.WithTransport(s.Net.Host(s.host)), ringdht.WithRetry())
 	if !errors.Is(err, ringdht.ErrHandshake) || ringdht.Retryable(err) {
 		t.Error(err)
 	}
 }
 
 func joinByLine(s *scene, line string, opts ...ringdht.NodeOption) error {
-	n, err := ringdht.Join(s.Ctx(), line, nil, append(opts, ringdht.WithTransport(s.Net.Host(s.host)))...)
+	n, err := ringtest.Join(s.Ctx(), line, nil, append(opts, ringdht.WithTransport(s.Net.Host(s.host)))...)
 	if err == nil {
 		n.Leave(s.Ctx())
 	}
@@ -239,7 +239,7 @@ func stolenAtRegistry(t *testing.T, s *scene) {
 }
 
 // linkTo is the hello of a link to a node.
-func linkTo(n *ringdht.Node, from, inc uint64) wire.Hello {
+func linkTo(n *ringtest.Node, from, inc uint64) wire.Hello {
 	return wire.Hello{From: from, FromIncarnation: inc, To: uint64(n.ID()), ToIncarnation: n.Incarnation()}
 }
 
@@ -381,6 +381,6 @@ func fakePeer(t *testing.T, s *scene) {
 	gone(t, s, in)
 }
 
-func linkFrom(n *ringdht.Node, in *ringtest.Insider) wire.Hello {
+func linkFrom(n *ringtest.Node, in *ringtest.Insider) wire.Hello {
 	return wire.Hello{Role: wire.RoleLink, From: uint64(n.ID()), FromIncarnation: n.Incarnation(), To: in.Registered.ID, ToIncarnation: in.Registered.Incarnation}
 }

@@ -91,7 +91,7 @@ func (c *tampered) Write(b []byte) (int, error) {
 
 // JoinLiar adds a node whose messages to the registry the returned value changes. Its other
 // connections are as opts have them.
-func (tr *Ring) JoinLiar(opts ...ringdht.NodeOption) (*ringdht.Node, *Tamper) {
+func (tr *Ring) JoinLiar(opts ...ringdht.NodeOption) (*Node, *Tamper) {
 	tr.T.Helper()
 	tamper := new(Tamper)
 	inside := WithNodeConfig(func(c *node.Config) {

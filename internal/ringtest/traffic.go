@@ -13,7 +13,7 @@ import (
 
 // Exchange sends a message from each of these nodes to each other. It waits until all are
 // delivered.
-func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
+func (tr *Ring) Exchange(nodes ...*Node) {
 	tr.T.Helper()
 	var wg sync.WaitGroup
 	for _, from := range nodes {
@@ -36,7 +36,7 @@ func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
 
 // Run does a traffic run. It fails the test unless the account is exact and counts the
 // messages of all senders.
-func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
+func (tr *Ring) Run(tf status.Traffic) *status.Summary {
 	tr.T.Helper()
 	s, err := tr.Registry.RunTraffic(tr.Ctx(), tf)
 	if err != nil {
@@ -73,7 +73,7 @@ func (tr *Ring) CheckNodeRuns(s *status.Summary) {
 
 // StartRun begins a traffic run and returns when it is under way. The test must see to it
 // that the run does not end before. The channel gets the summary.
-func (tr *Ring) StartRun(tf ringdht.Traffic) <-chan *status.Summary {
+func (tr *Ring) StartRun(tf status.Traffic) <-chan *status.Summary {
 	tr.T.Helper()
 	done := make(chan *status.Summary, 1)
 	go func() {

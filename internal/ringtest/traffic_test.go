@@ -35,7 +35,7 @@ func TestTrafficIsExact(t *testing.T) {
 				t.Errorf("audit: %v", a)
 			}
 			for _, messages := range []int{5000, 20000} { // counters start at zero again
-				s := tr.Run(ringdht.Traffic{Messages: messages})
+				s := tr.Run(status.Traffic{Messages: messages})
 				want := float64(10*messages) * (17.0/9 - 1)
 				if got := float64(s.Sum.Relayed); math.Abs(got-want) > 0.03*want {
 					t.Errorf("relayed %v, want %v within 3 %%", got, want)
@@ -44,7 +44,7 @@ func TestTrafficIsExact(t *testing.T) {
 					t.Errorf("hops mean %.3f, max %d", s.MeanHops, s.MaxHops)
 				}
 			}
-			if s := tr.Run(ringdht.Traffic{Messages: 200, Payload: 3000}); s.Sum.Sent != 2000 {
+			if s := tr.Run(status.Traffic{Messages: 200, Payload: 3000}); s.Sum.Sent != 2000 {
 				t.Errorf("padded run: %+v", s.Sum)
 			}
 		})
@@ -105,7 +105,7 @@ func TestFullRing(t *testing.T) {
 				}
 			}
 		}
-		s := tr.Run(ringdht.Traffic{Messages: 100})
+		s := tr.Run(status.Traffic{Messages: 100})
 		if s.MaxHops != c.max || math.Abs(s.MeanHops-c.mean) > 0.3 {
 			t.Errorf("k=%d: run with hops mean %.3f max %d", c.k, s.MeanHops, s.MaxHops)
 		}
@@ -208,7 +208,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 		done := make(chan *status.Summary)
 		go func() {
 			defer close(done)
-			s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 60000})
+			s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 60000})
 			if err != nil {
 				t.Error(err)
 				return
@@ -254,7 +254,7 @@ func TestTrafficOverLossyLinks(t *testing.T) {
 			}
 		}
 	}
-	tr.Run(ringdht.Traffic{Messages: 3000, Payload: 100})
+	tr.Run(status.Traffic{Messages: 3000, Payload: 100})
 	var again int64
 	for _, n := range tr.Nodes {
 		again += n.Status().Counters.Retransmitted
@@ -268,7 +268,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	refused := func(want ...string) {
 		t.Helper()
-		_, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1})
+		_, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1})
 		if !errors.Is(err, ringdht.ErrNotReady) {
 			t.Fatalf("got %v, want ErrNotReady", err)
 		}
@@ -288,12 +288,12 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	refused("WithTraffic", "this ring has 1")
 	c := tr.Join(nil, ringdht.WithTraffic())
 	tr.Setup(0)
-	run2(t, tr, []*ringdht.Node{a, c})
+	run2(t, tr, []*ringtest.Node{a, c})
 	if err := c.Leave(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
 	refused("WithTraffic", "this ring has 1")
-	for _, bad := range []ringdht.Traffic{{}, {Messages: 1, Payload: 3}, {Messages: 1, Payload: 1 << 20}} {
+	for _, bad := range []status.Traffic{{}, {Messages: 1, Payload: 3}, {Messages: 1, Payload: 1 << 20}} {
 		if _, err := tr.Registry.RunTraffic(tr.Ctx(), bad); err == nil || errors.Is(err, ringdht.ErrNotReady) {
 			t.Errorf("%+v: %v", bad, err)
 		}
@@ -304,14 +304,14 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 }
 
 // run2 runs traffic among some of the nodes. The others relay.
-func run2(t *testing.T, tr *ringtest.Ring, takePart []*ringdht.Node) {
+func run2(t *testing.T, tr *ringtest.Ring, takePart []*ringtest.Node) {
 	t.Helper()
-	s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 100})
+	s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 100})
 	if err != nil || !s.Exact() || s.Sum.Sent != int64(100*len(takePart)) {
 		t.Fatalf("%+v %v", s, err)
 	}
 	for _, n := range s.Nodes {
-		part := slices.ContainsFunc(takePart, func(p *ringdht.Node) bool { return p.ID() == n.ID })
+		part := slices.ContainsFunc(takePart, func(p *ringtest.Node) bool { return p.ID() == n.ID })
 		if part != (n.Sent == 100) || part != (n.Received > 0) {
 			t.Errorf("node %d takes part: %v, its account: %+v", n.ID, part, n)
 		}
@@ -327,20 +327,20 @@ func TestOneRunAtATime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {
-		_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 30})
+		_, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 1 << 30})
 		first <- err
 	}()
 	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() != 0 }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrBusy) {
+	if _, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrBusy) {
 		t.Fatalf("a second run meanwhile: %v, want ErrBusy", err)
 	}
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100}) // waits until the other is over, and counts from zero
+	tr.Run(status.Traffic{Messages: 100}) // waits until the other is over, and counts from zero
 }
 
 // A newcomer counts as a member only when the tables of all lead to it. Earlier, a relay with

@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/status"
 )
 
 // odd is a transport that changes what TCP's methods return.
@@ -117,12 +118,12 @@ func TestTransportOfValues(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(2)
-	tr.Run(ringdht.Traffic{Messages: 500})
+	tr.Run(status.Traffic{Messages: 500})
 	if err := tr.Nodes[3].Leave(tr.Ctx()); err != nil {
 		t.Error(err)
 	}
 	tr.Nodes = tr.Nodes[:3]
-	tr.Run(ringdht.Traffic{Messages: 500})
+	tr.Run(status.Traffic{Messages: 500})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +167,7 @@ func TestTransportFaults(t *testing.T) {
 		"no address to listen on": {odd{listener: func(l net.Listener) net.Listener { return &oddListener{l, nil} }}, "listens on an address that is nil"},
 		"an address of sort":      {odd{listener: func(l net.Listener) net.Listener { return &oddListener{l, here{}} }}, `listens on the address "here", which is not host:port`},
 	} {
-		if n, err := ringdht.Join(ok.Ctx(), ok.Line(), nil, ringdht.WithTransport(tt.transport)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if n, err := ringtest.Join(ok.Ctx(), ok.Line(), nil, ringdht.WithTransport(tt.transport)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 			if err == nil {
 				n.Close()
@@ -211,7 +212,7 @@ func TestTransportFaultsAccepted(t *testing.T) {
 				return o
 			})
 			tr := ringtest.New(t, nil, log.Option(), ringdht.WithTransport(odd{listener: listener}))
-			_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil)
+			_, err := ringtest.Join(tr.Ctx(), tr.Line(), nil)
 			if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(tt.want, `\"`, `"`)) {
 				t.Errorf("%v, expected %q", err, tt.want)
 			}
@@ -232,7 +233,7 @@ func TestTransportFaultsAccepted(t *testing.T) {
 			tr.Join(nil, ringdht.WithListen(addr), ringdht.WithAdvertise(addr), ringdht.WithTraffic())
 		}
 		tr.Setup(1)
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 	})
 	t.Run("nothing accepted", func(t *testing.T) {
 		var calls atomic.Int64

@@ -15,7 +15,7 @@ import (
 // secure ring, which has the ring's secret. It is printed without the secret.
 type Entrance struct{ text string }
 
-// For returns what ringdht.Join takes.
+// For returns what Join of a node takes.
 func (e Entrance) For() string { return e.text }
 
 // String returns the address of the registry.

@@ -40,7 +40,7 @@ func (h host) Form(ctx context.Context) error {
 
 // Join joins a ring of processes.
 func (s system) Join(ctx context.Context, t bench.Topology, i int, host string, deliver func(int, []byte)) (bench.Member, error) {
-	node, err := ringdht.Join(ctx, host, handler(i, deliver), ringdht.WithID(place(t, i)), ringdht.WithListen("127.0.0.1:0"))
+	node, err := join(ctx, host, i, deliver, ringdht.WithID(place(t, i)), ringdht.WithListen("127.0.0.1:0"))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (s system) Join(ctx context.Context, t bench.Topology, i int, host string, 
 
 type member struct {
 	system
-	node  *ringdht.Node
+	node  *node
 	sinks []ringdht.ID
 }
 

@@ -62,7 +62,7 @@ func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, [
 type net struct {
 	system
 	registry *ringdht.Registry
-	nodes    []*ringdht.Node
+	nodes    []*node
 	sinks    []ringdht.ID
 }
 
@@ -84,8 +84,7 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	}
 	count, entries := members(t)
 	for i := range count {
-		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), ringdht.WithID(place(t, i)),
-			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))
+		node, err := join(ctx, at.String(), i, deliver, ringdht.WithID(place(t, i)), ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))
 		if err != nil {
 			return err
 		}
@@ -102,8 +101,17 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	return nil
 }
 
-func handler(node int, deliver func(int, []byte)) ringdht.Handler {
-	return func(_ context.Context, m ringdht.Message) { deliver(node, m.Body) }
+// node is a node and its service.
+type node struct {
+	*ringdht.Node
+	service *ringdht.Service
+}
+
+func join(ctx context.Context, registry string, i int, deliver func(int, []byte), opts ...ringdht.NodeOption) (*node, error) {
+	n := ringdht.NewNode(opts...)
+	s := n.Service("")
+	s.Handle(func(_ context.Context, m ringdht.Message) { deliver(i, m.Body) })
+	return &node{n, s}, n.Join(ctx, registry)
 }
 
 func (n *net) Sender(node int) bench.Sender { return n.sender(n.nodes[node], n.sinks) }
@@ -121,8 +129,8 @@ func (n *net) Close() error {
 	return n.registry.Close()
 }
 
-func (s system) sender(node *ringdht.Node, sinks []ringdht.ID) bench.Sender {
-	one := sender{node, sinks}
+func (s system) sender(n *node, sinks []ringdht.ID) bench.Sender {
+	one := sender{n.service, sinks}
 	if s.cast {
 		return caster{one}
 	}
@@ -130,12 +138,12 @@ func (s system) sender(node *ringdht.Node, sinks []ringdht.ID) bench.Sender {
 }
 
 type sender struct {
-	node  *ringdht.Node
-	sinks []ringdht.ID
+	service *ringdht.Service
+	sinks   []ringdht.ID
 }
 
 func (s sender) Send(sink int, payload []byte) error {
-	return s.node.Send(context.Background(), s.sinks[sink], payload)
+	return s.service.Send(context.Background(), s.sinks[sink], payload)
 }
 
 // Push does nothing: Send has put accepted messages on their way.
@@ -144,5 +152,5 @@ func (sender) Push() error { return nil }
 type caster struct{ sender }
 
 func (c caster) Send(sink int, payload []byte) error {
-	return c.node.Cast(context.Background(), c.sinks[sink], payload)
+	return c.service.Cast(context.Background(), c.sinks[sink], payload)
 }
