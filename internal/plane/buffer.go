@@ -101,7 +101,7 @@ func (l *inLink) accept(s *service, n int) {
 		l.service = s
 	}
 	l.uncharged += n
-	l.acceptedBytes += n
+	l.acceptedBytes = min(l.acceptedBytes+int32(min(max(n, 0), fewBytes+1)), fewBytes+1)
 }
 
 func (l *inLink) chargeAccepted() {

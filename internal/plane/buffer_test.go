@@ -94,7 +94,7 @@ func TestWindowsFit(t *testing.T) {
 
 // No service waits for another one. Two nodes ask each other. The handler of a request waits until an
 // answer comes, on another service, as a call back does. Although requests of several services fill
-// all buffers of both nodes, and all of their handlers wait, the answers come through.
+// their windows at both nodes, and all of their handlers wait, the answers come through.
 func TestServicesDoNotWaitForEachOther(t *testing.T) {
 	const asked, kinds, answer = 60, 4, 5
 	synctest.Test(t, func(t *testing.T) {
@@ -142,12 +142,10 @@ func TestServicesDoNotWaitForEachOther(t *testing.T) {
 		for kind := range kinds {
 			send(uint8(kind+1), kind)
 		}
-		time.Sleep(time.Minute) // of virtual time: now all buffers are full, and all handlers wait
+		time.Sleep(time.Minute) // of virtual time: now windows are full, and all handlers wait
 		for i, p := range x.planes {
-			full, _ := p.sendBufferFull()
-			others := p.shared + kinds*p.reserved
-			if c := p.Counters(); !full || int(c.ReceiveBuffer) < others-kinds*500 || c.Delivered != 0 {
-				t.Errorf("node %d holds %d bytes of %d, and %d for its sinks; %d handled", i, c.ReceiveBuffer, others, c.SendBuffer, c.Delivered)
+			if c := p.Counters(); int(c.ReceiveBuffer) < p.shared+p.reserved || c.Delivered != 0 {
+				t.Errorf("node %d holds %d bytes, and has handled %d messages", i, c.ReceiveBuffer, c.Delivered)
 			}
 		}
 		for kind := range kinds {

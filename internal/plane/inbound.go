@@ -211,8 +211,8 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Unsound:
 		p.counters.malformed.Add(int64(f.Messages()))
 	case stream.Beyond:
-		if key := (streamKey{in.source, in.port}); in.r.Drained() && l.toldFarewell != key { // once per batch
-			l.toldFarewell = key
+		if in.r.Drained() && (l.farewellSource != in.source || l.farewellPort != in.port) { // once per batch
+			l.farewellSource, l.farewellPort = in.source, in.port
 			l.replies = in.r.AppendFarewell(l.replies)
 		}
 	}
@@ -274,8 +274,8 @@ func (l *inLink) handleClose(f wire.Frame) {
 func (l *inLink) resetUnknown(f wire.Frame) {
 	l.p.countStale(f)
 	l.p.countWasteHere(f)
-	if key := (streamKey{f.Src(), wire.StreamPort(f.Port())}); l.toldReset != key {
-		l.toldReset = key
+	if source, port := f.Src(), wire.StreamPort(f.Port()); l.resetSource != source || l.resetPort != port {
+		l.resetSource, l.resetPort = source, port
 		l.answer(wire.Reset, f, nil)
 	}
 }

@@ -25,23 +25,25 @@ type inLink struct {
 	demux demux.Demux    // of the present batch
 	turns workers.Lender // of what has something for a handler now
 
-	replies       []byte   // frames that answer what was received
-	acceptedBytes int      // bytes added to inboxes, in this batch
-	uncharged     int      // of these, those that the receive buffer does not count yet
-	service       *service // of uncharged
-	frames        int64
-	relayed       int64     // messages relayed for runPort and not yet counted
-	runPort       uint8     // of a traffic run, see setRunPort
-	toldReset     streamKey // stream that was last answered with a Reset, in this batch
-	toldFarewell  streamKey // stream that was last answered with a Farewell, in this batch
-	crowdedBytes  int       // bytes offered to crowded queues since the last pause, see slowDown
-	mustPause     bool      // a pause is due
-	crowded       bool      // a queue fills up, see slowDown
+	replies        []byte   // frames that answer what was received
+	service        *service // of uncharged
+	uncharged      int      // bytes that the service has taken and the receive buffer does not count yet
+	frames         int64
+	relayed        int64  // messages relayed for runPort and not yet counted
+	resetSource    uint64 // with resetPort: stream that was last answered with a Reset, in this batch
+	farewellSource uint64 // with farewellPort: stream that was last answered with a Farewell, in this batch
+	acceptedBytes  int32  // bytes added to inboxes, in this batch; at most fewBytes and one
+	resetPort      uint8
+	farewellPort   uint8
+	runPort        uint8 // of a traffic run, see setRunPort
+	mustPause      bool  // a pause is due
+	crowded        bool  // a queue fills up, see slowDown
+	crowdedBytes   int32 // bytes offered to crowded queues since the last pause, see slowDown
 }
 
 func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
 	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, service: &p.services[0]}
-	l.toldReset, l.toldFarewell = noStream, noStream
+	l.resetPort, l.farewellPort = noPort, noPort
 	l.demux.Clear()
 	l.turns = p.workers.Lender(l.readOn)
 	return l
@@ -149,9 +151,6 @@ func (l *inLink) readOn() {
 	l.afterBatch()
 	l.p.readEnded(l.conn, l.run(), l.ended)
 }
-
-// noStream is a stream that is none.
-var noStream = streamKey{port: noPort}
 
 // dispatch looks at each frame's header once. It takes in frames for this node and notes the
 // others for the link to their next hop. It does not look at bodies. It returns how many bytes
@@ -329,7 +328,7 @@ func (l *inLink) finishBatch() {
 		p.emit(f.Dst(), f) // nothing to do if there is no way back to the source
 	}
 	l.replies = l.replies[:0]
-	l.toldReset, l.toldFarewell = noStream, noStream
+	l.resetPort, l.farewellPort = noPort, noPort
 	p.counters.frames.Add(l.frames)
 	l.frames = 0
 }

@@ -54,12 +54,6 @@ func (l *inLink) refuseService(f wire.Frame, b wire.OpenBody) {
 	l.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseService}.Append(nil))
 }
 
-// streamKey names a stream of one direction.
-type streamKey struct {
-	node uint64
-	port uint8
-}
-
 // noPort is the port of a stream whose source has given its port to another service. No stream of a
 // source has it.
 const noPort = 0xff

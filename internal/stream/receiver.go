@@ -26,7 +26,6 @@ type Receiver struct {
 	self, incarnation     uint64
 	peer, peerIncarnation uint64
 	gen                   uint64
-	port                  uint8 // of the stream
 
 	first, next     uint64 // numbers of the first message and of the next in order
 	done            uint64 // the handler is done with all below
@@ -35,9 +34,10 @@ type Receiver struct {
 	held            map[uint64]wire.Frame // ahead of a hole, by the number of the first message
 	heldBytes       int
 	farthest        uint64 // the highest number ever held: tells whether held is dense
-	starved         bool   // there was no room for the next message in order
 	trimmed         uint64 // next at the last Trim, 0 if there was no hole
+	starved         bool   // there was no room for the next message in order
 	cut             bool   // nothing is taken from next on, see Cut
+	port            uint8  // of the stream
 	onDrop          func(wire.Frame)
 
 	round     uint32 // latest Sync
