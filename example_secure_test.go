@@ -15,7 +15,7 @@ import (
 // An encrypted ring, which nodes join with a line that has its address, the pin of its key, and a
 // secret.
 func ExampleWithSecurity() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	network := memnet.New(1)                          // leave WithTransport out for TCP
 	dir, err := os.MkdirTemp("", "ringdht-example-*") // a folder to keep and back up: it has the ring's key

@@ -14,7 +14,7 @@ import (
 
 // Three nodes on one machine: the first sends to the others.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	network := memnet.New(1) // leave WithTransport out for TCP
 
@@ -212,7 +212,7 @@ func ExampleNode_Status() {
 
 // A node hears which members come and go.
 func ExampleNode_Watch() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	network := memnet.New(1)
 	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))

@@ -60,7 +60,7 @@ func idOf(n *process) string {
 // the leaving of a node, and all end in good order.
 func TestServices(t *testing.T) {
 	state := "RINGDHT_STATE=" + filepath.Join(t.TempDir(), "state")
-	r := startRing(t, 3, state, "RINGDHT_LEASE=1s")
+	r := startRing(t, 3, state, "RINGDHT_LEASE=3s")
 	await(t, r.web+"/readyz", http.StatusOK, "ready")
 	for _, web := range r.nodeWeb {
 		await(t, web+"/readyz", http.StatusOK, "ready")
@@ -74,7 +74,7 @@ func TestServices(t *testing.T) {
 		r.nodes[i].record("lost the connection to the registry, messages still flow")
 		await(t, web+"/readyz", http.StatusOK, "ready")
 	}
-	r.startRegistry(t, r.addr, state, "RINGDHT_LEASE=1s")
+	r.startRegistry(t, r.addr, state, "RINGDHT_LEASE=3s")
 	await(t, r.web+"/readyz", http.StatusOK, "ready")
 	await(t, r.web+"/metrics", http.StatusOK, `ringdht_members{ring="ring",state="active"} 3`)
 	r.join(t)
@@ -105,7 +105,7 @@ func TestServices(t *testing.T) {
 // All others stay ready throughout, no node loses its life, and nothing logs an error.
 func TestRollingRestart(t *testing.T) {
 	state := "RINGDHT_STATE=" + filepath.Join(t.TempDir(), "state")
-	r := startRing(t, 3, state, "RINGDHT_LEASE=1s")
+	r := startRing(t, 3, state, "RINGDHT_LEASE=3s")
 	all := append([]*process{r.registry}, r.nodes...)
 	for _, web := range r.nodeWeb {
 		await(t, web+"/readyz", http.StatusOK, "ready")
@@ -117,7 +117,7 @@ func TestRollingRestart(t *testing.T) {
 			if status := r.registry.terminate(); status != 0 {
 				t.Errorf("registry: status %d\n%s", status, r.registry.log())
 			}
-			r.startRegistry(t, r.addr, state, "RINGDHT_LEASE=1s")
+			r.startRegistry(t, r.addr, state, "RINGDHT_LEASE=3s")
 			all = append(all, r.registry)
 		default:
 			if status := r.nodes[step].terminate(); status != 0 {

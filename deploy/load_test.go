@@ -116,7 +116,7 @@ func (c *client) send(ctx context.Context) {
 // requests a second. Each request gets its answer, and no log has an error.
 func TestRollingRestartUnderLoad(t *testing.T) {
 	state := "RINGDHT_STATE=" + filepath.Join(t.TempDir(), "state")
-	r := startRing(t, 5, state, "RINGDHT_LEASE=2s")
+	r := startRing(t, 5, state, "RINGDHT_LEASE=4s")
 	for _, web := range r.nodeWeb {
 		await(t, web+"/readyz", http.StatusOK, "ready")
 	}
@@ -154,7 +154,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	if status := r.registry.terminate(); status != 0 {
 		t.Errorf("registry: status %d\n%s", status, r.registry.log())
 	}
-	r.startRegistry(t, r.addr, state, "RINGDHT_LEASE=2s")
+	r.startRegistry(t, r.addr, state, "RINGDHT_LEASE=4s")
 	all = append(all, r.registry)
 	await(t, r.web+"/readyz", http.StatusOK, "ready")
 	close(loadOver)

@@ -205,7 +205,7 @@ func TestMachines(t *testing.T) {
 // Two nodes that a firewall keeps apart reach each other by a detour, and the registry shows the
 // pair. A node that the registry cannot dial is refused.
 func TestFirewall(t *testing.T) {
-	l, _ := machines(t, "RINGDHT_LEASE=1s")
+	l, _ := machines(t)
 	l.machine("d", 5)
 	l.run("d", "iptables -A INPUT -p tcp --syn -j REJECT --reject-with tcp-reset") // it can dial, and not be dialled
 	d := l.start("d", "node", webHere, ringAt)
@@ -230,11 +230,15 @@ func TestRegistryMoves(t *testing.T) {
 	}
 	l.hosts["registry.ring"] = l.hosts["new.ring"]
 	l.names()
+	// No node is let in before the registry was seen to wait for them.
+	l.run("new", "iptables -A INPUT -p tcp --syn --dport 12345 -j REJECT --reject-with tcp-reset")
 	// A dial that the new machine does not answer at first takes five seconds, the time of a handshake;
-	// only then the node dials anew. A grace must be longer than that.
-	moved := l.start("new", "registry", webHere, "RINGDHT_CONTROL=true", "RINGDHT_LEASE=1s", "RINGDHT_GRACE=12s")
+	// only then the node dials anew. A grace must be longer than that, and than what comes before on a
+	// busy machine.
+	moved := l.start("new", "registry", webHere, "RINGDHT_CONTROL=true", "RINGDHT_LEASE=1s", "RINGDHT_GRACE=20s")
 	moved.record("registry listens")
 	l.ask("new", "/readyz", "may come back first")
+	l.run("new", "iptables -F")
 	l.ask("new", "/metrics", `ringdht_members{ring="ring",state="active"} 2`)
 	l.ask("new", "/readyz", "ready\n")
 	if strings.Contains(moved.log(), `"msg":"joined"`) {

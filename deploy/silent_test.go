@@ -35,7 +35,7 @@ func TestMetricsAmongSilentConnections(t *testing.T) {
 				t.Errorf("%d descriptors under siege, %d before", n, before)
 			}
 			end()
-			for deadline := time.Now().Add(20 * time.Second); openFiles(t, web) > before+2; time.Sleep(50 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); openFiles(t, web) > before+2; time.Sleep(50 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d descriptors after the siege, %d before", openFiles(t, web), before)
 				}

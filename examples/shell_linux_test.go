@@ -34,7 +34,7 @@ func shell(t *testing.T, bin string, columns, rows int) *drive.Terminal {
 	}
 	t.Cleanup(func() { // a shell that hangs up ends its jobs, and one that is killed leaves them
 		cmd.Process.Signal(syscall.SIGHUP)
-		late := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+		late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 		cmd.Wait()
 		late.Stop()
 	})
@@ -49,7 +49,7 @@ func TestShellEndsItsJobs(t *testing.T) {
 		x := shell(t, t.TempDir(), 80, 24)
 		x.Type("sleep 1000 &\n")
 		job = x.Expect(`\[1\] (\d+)`)[1]
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			// Until it runs its program, a process has the shell's handlers, and loses a signal.
 			if args, _ := os.ReadFile("/proc/" + job + "/cmdline"); strings.HasPrefix(string(args), "sleep") {
 				return
@@ -59,7 +59,7 @@ func TestShellEndsItsJobs(t *testing.T) {
 	if job == "" {
 		t.Skip("there is no shell")
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if args, _ := os.ReadFile("/proc/" + job + "/cmdline"); len(args) == 0 { // gone, or not waited for yet
 			return
 		}

@@ -32,7 +32,7 @@ func probe(t *testing.T, url, path string) (int, string) {
 // awaitProbe asks a path until it has this status and its text this part.
 func awaitProbe(t *testing.T, url, path string, status int, part string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		got, text := probe(t, url, path)
 		if got == status && strings.Contains(text, part) {
 			return

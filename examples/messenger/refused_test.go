@@ -51,7 +51,7 @@ func TestRefusedForGood(t *testing.T) {
 // was not declared dead, and does not say so.
 func TestGivesUpItsRing(t *testing.T) {
 	t.Parallel()
-	lease := ringdht.WithLease(200 * time.Millisecond)
+	lease := ringdht.WithLease(500 * time.Millisecond) // it gives up after 20, and looks for a refusal once a second
 	r, addr := newRegistry(t, lease)
 	p, _ := start(t, 1, addr)
 	if _, err := r.Setup(t.Context(), 0); err != nil {

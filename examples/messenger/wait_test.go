@@ -81,8 +81,9 @@ func TestTellsOfAClosedConnection(t *testing.T) {
 		}
 	}()
 	addr := l.Addr().String()
-	p := drive.Start(t, run, "-wait", "1s", addr)
-	p.Expect(fmt.Sprintf(`^What listens at %s closes connections without an answer\. .* This messenger waits, for up to 1\.0 s\.$`, addr))
+	p := drive.Start(t, run, addr) // a busy machine might use up a short wait before the first attempt
+	p.Expect(fmt.Sprintf(`^What listens at %s closes connections without an answer\. .* This messenger waits, for up to 30 s\.$`, addr))
+	p.Interrupt()
 	if status := p.Status(); status != 1 {
 		t.Errorf("exit status %d", status)
 	}

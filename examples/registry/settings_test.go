@@ -128,7 +128,7 @@ func TestSelfSetup(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t, "-setup", "auto", "-state", t.TempDir(), "-grace", "100ms")
 	nodes := join(t, addr, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for _, n := range nodes {
 		if err := n.Ready(ctx); err != nil {

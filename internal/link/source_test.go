@@ -215,7 +215,7 @@ func TestWriteDirectSignalsRoom(t *testing.T) {
 	if _, err := w.Append(frame(1, 200)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	room := make(chan error, 1)
 	go func() { room <- w.Room(ctx) }()

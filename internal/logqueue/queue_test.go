@@ -213,8 +213,11 @@ func TestGoexit(t *testing.T) {
 	})
 }
 
-// Records from many goroutines are logged once each.
-func TestConcurrent(t *testing.T) {
+// Records from many goroutines are logged once each. In virtual time Close does not give up on a busy
+// machine.
+func TestConcurrent(t *testing.T) { synctest.Test(t, concurrent) }
+
+func concurrent(t *testing.T) {
 	var got bytes.Buffer
 	logger, q := New(lines(&got, slog.LevelInfo), slog.LevelDebug, 1<<26)
 	var wg sync.WaitGroup

@@ -64,6 +64,7 @@ func TestExpelledIsFinal(t *testing.T) {
 				if count := <-events; count != 2 {
 					t.Errorf("Watch told %d events of the node itself", count)
 				}
+				synctest.Wait() // Ready and Watch know it a moment before the node's streams have ended
 				failed["ReadyNow"] = n.ReadyNow()
 				failed["WaitConnected"] = n.WaitConnected(ctx)
 				failed["Send"] = n.Send(ctx, 9, []byte("x"))

@@ -124,7 +124,7 @@ func TestNoChangeIsMissed(t *testing.T) {
 	const writers, each = 4, 500
 	var s state
 	var wg sync.WaitGroup
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for range writers {
 		wg.Go(func() {

@@ -100,7 +100,7 @@ func (c *couple) exchange(n int) {
 	for i, p := range c.planes {
 		to := c.planes[1-i]
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
 			defer cancel()
 			from := c.next[1-i].Load()
 			for seq := range uint64(n) {

@@ -120,7 +120,7 @@ func storm(t *testing.T, seed uint64, bits int) {
 	over.Store(true)
 	weather.Wait()
 	for i, p := range m.planes {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		failed, err := p.Flush(ctx)
 		if err != nil {
 			t.Errorf("node %d: %v", i, err)

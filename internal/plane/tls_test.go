@@ -11,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -85,24 +86,27 @@ func TestSharedTLS(t *testing.T) {
 }
 
 // A peer that reads nothing cannot keep an encrypted connection, nor delay the goroutine that
-// closes it.
+// closes it. The time is virtual: the 5 seconds that TLS gives its last alert are seen exactly.
 func TestStuckTLS(t *testing.T) {
-	c := newCouple(t)
-	near, far := encrypted(tcp)(t)
-	defer far.Close()
-	c.a.AddLink(20, 101, near)
-	for c.a.Counters().Queued < 1<<20 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		c.a.Cast(ctx, 20, 0, make([]byte, 60<<10))
-		cancel()
-	}
-	start := time.Now()
-	c.a.Evict(20, 101)
-	if took := time.Since(start); took > 4*time.Second { // the TLS alert is given 5
-		t.Error("it held up its caller for", took)
-	}
-	eventually(t, "no connection", func() bool { return c.a.peers() == 0 })
-	if took := time.Since(start); took > 8*time.Second { // the TLS alert is given 5
-		t.Error("it took", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		near, far := encrypted(memory)(t)
+		c.a.AddLink(20, 101, near)
+		for c.a.Counters().Queued < 1<<20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			c.a.Cast(ctx, 20, 0, make([]byte, 60<<10))
+			cancel()
+		}
+		start := time.Now()
+		c.a.Evict(20, 101)
+		if took := time.Since(start); took > 0 {
+			t.Error("it held up its caller for", took)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := c.a.peers(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		far.Close()
+	})
 }

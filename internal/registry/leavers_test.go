@@ -23,7 +23,9 @@ var shortLived = flag.Int("shortlived", 60, "how many nodes come, send and leave
 func incomingOf(n *ringtest.Node) int { return n.Status().Streams.Incoming }
 
 // A sink takes eight streams. Eight sources that have left make room for a ninth.
-func TestLeaversMakeRoom(t *testing.T) {
+func TestLeaversMakeRoom(t *testing.T) { synctest.Test(t, leaversMakeRoom) }
+
+func leaversMakeRoom(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	sink := tr.Join(nil, ringdht.WithLimits(status.Limits{Streams: 8}))
 	tr.Join(nil)

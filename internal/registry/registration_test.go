@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -74,8 +75,11 @@ func TestAddressIsPrintable(t *testing.T) {
 	}
 }
 
-// A probe finds out a node that answers for another one.
-func TestProbeComparesTokens(t *testing.T) {
+// A probe finds out a node that answers for another one. In virtual time a busy machine does not use up
+// the time of a handshake.
+func TestProbeComparesTokens(t *testing.T) { synctest.Test(t, probeComparesTokens) }
+
+func probeComparesTokens(t *testing.T) {
 	net, log := memnet.New(1), ringtest.NewLog()
 	tr := ringtest.New(t, net, log.Option(), ringdht.WithHandshakeTimeout(500*time.Millisecond))
 	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first ring

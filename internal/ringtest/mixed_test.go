@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/handshake"
@@ -84,7 +83,7 @@ func (c *changed) Write(b []byte) (int, error) {
 // On a ring of programs of which some take no bundles, all accounts are exact: at rest, while links lose
 // frames and overtake others, and while members join and die.
 func TestMixedPrograms(t *testing.T) {
-	tr := ringtest.New(t, memnet.New(3), ringdht.WithLease(2*time.Second))
+	tr := ringtest.New(t, memnet.New(3))
 	var lose, bundles, lost atomic.Int64
 	join := func() {
 		n := uint64(len(tr.Nodes))
@@ -111,12 +110,15 @@ func TestMixedPrograms(t *testing.T) {
 		t.Errorf("%d relayed, at least %d are right: %d hops, %d received, %d wasted, %d lost", s.Sum.Relayed, s.Hops-s.Sum.Received+s.Wasted, s.Hops, s.Sum.Received, s.Wasted, lost.Load())
 	}
 
-	done := tr.StartRun(status.Traffic{Messages: 5 * messages})
+	done := tr.StartRun(status.Traffic{Messages: 1 << 30}) // it goes on until all that has happened
 	join()
 	dead := tr.Nodes[4]
 	tr.Remove(dead)
 	dead.Close()
 	join()
+	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
+		t.Fatal(err)
+	}
 	if s = <-done; s == nil || !s.Balanced() || s.Sum.Sent != s.Sum.Received+s.Sum.Unknown {
 		t.Fatalf("%+v", s)
 	}

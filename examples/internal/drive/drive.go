@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// patience bounds the wait for output that should come at once.
-const patience = 30 * time.Second
+// patience bounds the wait for output that should come at once. Only what hangs takes so long, also on
+// a busy machine.
+const patience = 2 * time.Minute
 
 // Run is a program's run function.
 type Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int
