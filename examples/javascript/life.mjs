@@ -379,6 +379,20 @@ export class Life {
 
   async flush() { await Promise.all(this.sources.flatMap((m) => [...m.values()].map((s) => s.flushed()))); }
 
+  // endSinks says to each source what came of its messages (10.9), and waits until all know.
+  endSinks() {
+    if (!this.sinkCount) return null;
+    const done = new Promise((resolve) => { this.onNoSinks = resolve; });
+    for (const sinks of this.sinks) for (const s of sinks.values()) s.leave();
+    return done;
+  }
+
+  endSources() {
+    const all = this.sources.flatMap((m) => [...m.values()]);
+    for (const s of all) s.close();
+    return Promise.all(all.map((s) => s.ended));
+  }
+
   // end ends everything at once: nothing more is delivered or sent.
   end(reason) {
     if (this.over) return;

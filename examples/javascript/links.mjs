@@ -204,13 +204,19 @@ export class Links {
     for (const link of [...this.all]) if (isOver(link)) link.conn.destroy();
   }
 
-  // stop ends all links: at once, or in good order.
-  stop(orderly = false) {
+  // stop ends all links at once.
+  stop() {
     this.stopped = true;
-    for (const link of [...this.all]) {
-      if (!orderly) link.conn.destroy();
-      else if (link.mine === 'open') link.end();
-    }
+    for (const link of [...this.all]) link.conn.destroy();
+  }
+
+  noneIncoming() { return this.incoming.size ? new Promise((resolve) => { this.onEnded = resolve; }) : null; }
+
+  // endAll ends this node's links in good order, and waits until they have written what they held.
+  endAll() {
+    this.stopped = true;
+    for (const link of this.all) link.end();
+    return Promise.all([...this.all].map((l) => l.closed));
   }
 
   // status is what a Beat says of each link: ID, whether it is up, bytes written, bytes queued.

@@ -3,10 +3,12 @@
 //
 //   node examples/javascript/main.mjs localhost:12345
 import readline from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Node } from './node.mjs';
+import { Endpoint } from './rpc.mjs';
 
-const [registry, ...rest] = process.argv.slice(2);
-if (!registry || rest.length) {
+const [registry] = process.argv.slice(2);
+if (process.argv.length !== 3) {
   console.error('usage: node main.mjs HOST:PORT, or the join line of a secure ring');
   process.exit(2);
 }
@@ -22,10 +24,14 @@ node.on('end', (err) => {
 
 const shown = (body) => body.toString().replace(/\p{Cc}/gu, '?'); // others must not command this terminal
 const messages = node.service('', ({ source, body, hops }) => console.log(`Message from ${source} (${hops} ${hops === 1 ? 'hop' : 'hops'}): ${shown(body)}`));
+const words = new Endpoint(node, 'words'); // answers requests
+words.handle('upper', (text) => text.toUpperCase());
+words.handle('wait', (ms, { signal }) => sleep(ms, ms, { signal }));
 
 const commands = {
   send: (to, ...words) => messages.send(to, words.join(' ')),
   cast: (to, ...words) => messages.cast(to, words.join(' ')),
+  call: async (to, method, ...text) => console.log(`Answer: ${await words.call(to, method, method === 'wait' ? Number(text[0]) : text.join(' '))}`),
   flush: async () => { await node.flush(); console.log('All that was sent is delivered.'); },
   members: () => console.log(node.members.join(' ')),
   trace: async (to) => { for (const { id, elapsed } of await node.trace(to)) console.log(`${id} after ${Number(elapsed) / 1e6} ms`); },
@@ -34,13 +40,13 @@ const commands = {
 };
 
 readline.createInterface({ input: process.stdin }).on('line', async (line) => {
-  const [name, ...words] = line.trim().split(/\s+/);
+  const [name, ...rest] = line.trim().split(/\s+/);
   if (!name) return;
   if (!Object.hasOwn(commands, name)) return console.log(`The commands are ${Object.keys(commands).join(', ')}.`);
   try {
-    await commands[name](...words);
+    await commands[name](...rest);
   } catch (err) {
-    console.log(err.message);
+    console.log(`${name}: ${err.message}`);
   }
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => node.leave());

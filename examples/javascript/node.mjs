@@ -8,7 +8,7 @@ import { Security, isJoinLine } from './secure.mjs';
 import { Role, Status, hello } from './wire.mjs';
 
 const TICK = 25; // milliseconds between two looks at the timers
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 // Service sends messages to the service of the same name at other nodes.
 class Service {
@@ -55,16 +55,17 @@ export class Node extends EventEmitter {
   #timers = [];
   #closing = false;
   #leaving = false;
+  #windUp = [];
   #began = []; // waits for a life
   #waiting = []; // waits for Ready
 
   // registry is host:port, or the join line of a secure ring. advertise is host:port if others reach
-  // this node elsewhere than where it dials from. port 0 is any that is free.
-  constructor({ registry, ring = 'ring', host, port = 0, advertise = null }) {
+  // this node elsewhere than where it dials from. port 0 is any that is free. traffic: it sends in traffic runs.
+  constructor({ registry, ring = 'ring', host, port = 0, advertise = null, traffic = true }) {
     super();
     this.security = isJoinLine(registry) ? new Security(registry) : null;
     this.registryAddr = this.security?.addr ?? registry;
-    Object.assign(this, { ring, host, port, advertise, life: null });
+    Object.assign(this, { ring, host, port, advertise, traffic, life: null });
     do this.token = crypto.randomBytes(8).readBigUInt64BE(); while (!this.token);
     this.registry = new Registry(this);
     this.service('', null);
@@ -120,28 +121,26 @@ export class Node extends EventEmitter {
 
   trace(to) { return this.life.trace(BigInt(to)); }
 
-  // leave takes the node out of the ring in good order (6.6).
-  async leave() {
+  // onLeave registers what winds a program up: it runs before the node leaves, the last one first.
+  onLeave(work) { this.#windUp.unshift(work); }
+
+  // leave takes the node out of the ring in good order (6.6), each step within the time given.
+  async leave(ms = 10000) {
     if (this.#closing || this.#leaving) return;
     this.#leaving = true;
     const { life, registry } = this;
-    const lease = () => sleep(registry.lease);
+    const within = (work, time = ms) => Promise.race([work, sleep(time)]);
     if (life && !life.over) {
+      for (const work of this.#windUp) await within(work());
       life.runs.leave();
-      await life.flush();
+      await within(life.flush());
       life.leaving = true;
-      const alone = new Promise((resolve) => { life.onNoSinks = resolve; });
-      const sinks = life.sinks.flatMap((m) => [...m.values()]);
-      for (const s of sinks) s.leave();
-      if (sinks.length) await Promise.race([alone, lease()]);
-      await life.flush();
-      const sources = life.sources.flatMap((m) => [...m.values()]);
-      for (const s of sources) s.close();
-      await Promise.race([Promise.all(sources.map((s) => s.ended)), lease()]);
+      await within(life.endSinks(), registry.lease);
+      await within(life.flush());
+      await within(life.endSources(), registry.lease);
       await registry.deregister();
-      if (life.links.incoming.size) await Promise.race([new Promise((resolve) => { life.links.onEnded = resolve; }), lease()]);
-      life.links.stop(true);
-      await Promise.race([Promise.all([...life.links.all].map((l) => l.closed)), sleep(1000)]);
+      await within(life.links.noneIncoming(), registry.lease);
+      await within(life.links.endAll(), 1000);
     }
     registry.close();
     this.#close(null);

@@ -102,7 +102,7 @@ export class Registry {
     const own = { id: life?.id ?? this.#want ?? 0n, inc: life?.inc ?? 0n, identity: life?.identity ?? '' };
     const over = life ? [...life.gone].map(([id, g]) => ({ id, ...g })).filter((o) => !security || o.sig).slice(-64) : [];
     const register = () => control('Register', {
-      addr: this.addr, other: node.advertise !== null, traffic: true,
+      addr: this.addr, other: node.advertise !== null, traffic: node.traffic,
       token: security ? 0n : node.token, seen: this.seen, want: !life && this.#want !== null, proof: proves ? security.proof(conn.socket) : '', ...own,
       epoch: table?.epoch ?? 0n, size: table?.size ?? 0, plan: table?.plan ?? 0, ready: life?.ready ?? false, run: life?.runs.run ?? 0n, over, every: life ? this.every : 0,
     });

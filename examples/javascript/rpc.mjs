@@ -53,6 +53,8 @@ export class Endpoint {
   #methods = new Map();
   #running = new Map(); // by caller and call: the AbortController of its handler
   #slots = [];
+  #leaving = false;
+  #drained = () => {};
   #pending = new Map(); // by call
   #next = crypto.randomBytes(8).readBigUInt64BE();
 
@@ -61,7 +63,14 @@ export class Endpoint {
     this.#requests = node.service(name, (m) => this.#take(m, this.#requests));
     this.#answers = node.service(`${name}~answers`, (m) => this.#take(m, this.#answers));
     node.on('undelivered', (what) => this.#undelivered(what));
+    node.onLeave(() => this.#leave());
     setInterval(() => this.#ask((c) => performance.now() - c.since > 1000), 1000).unref();
+  }
+
+  // leave takes no new requests, and waits until those that run are answered.
+  #leave() {
+    this.#leaving = true;
+    return this.#running.size ? new Promise((resolve) => { this.#drained = resolve; }) : null;
   }
 
   // handle registers a method: handler(value, { source, meta, signal }) returns the answer, or throws
@@ -159,6 +168,7 @@ export class Endpoint {
       } catch (err) {
         throw new RpcError('rpc.malformed', err.message);
       }
+      if (this.#leaving) throw new RpcError('rpc.leaving', 'this node is about to leave');
       const handler = this.#methods.get(r.method);
       if (!handler) throw new RpcError(this.#methods.size ? 'rpc.no-method' : 'rpc.no-service', `there is no method ${JSON.stringify(r.method)}`);
       if (r.time) timer = setTimeout(() => abort.abort(), r.time);
@@ -171,6 +181,7 @@ export class Endpoint {
     clearTimeout(timer);
     this.#running.delete(key);
     this.#slots.shift()?.();
+    if (!this.#running.size) this.#drained();
   }
 
   #failure(source, call, err) {

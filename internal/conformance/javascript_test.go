@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// main is the node in JavaScript, which was written from the document alone.
+// javascript is the node in JavaScript, which was written from the document alone.
 const javascript = "../../examples/javascript/main.mjs"
 
 // nodejs returns the command that runs Node.js. Where everything must be checked, its absence is a
@@ -31,13 +31,20 @@ func nodejs(t *testing.T) string {
 	return ""
 }
 
-// A node in JavaScript carries the messages of others. The runs are exact, also when the registry
-// was killed and another one took its place. It takes and sends messages, and leaves in good order.
-func TestJavaScriptRing(t *testing.T) {
+// Nodes in JavaScript and in Go live in one ring, open and secure.
+func TestJavaScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts processes")
 	}
 	node, messenger, registry := nodejs(t), program(t, "messenger"), program(t, "registry")
+	t.Run("open", func(t *testing.T) { openRing(t, node, messenger, registry) })
+	t.Run("secure", func(t *testing.T) { secureRing(t, node, messenger, registry) })
+}
+
+// The nodes in JavaScript carry the messages of others. The runs are exact, also when the registry
+// was killed and another one took its place. They take and send messages, answer requests, and
+// leave in good order.
+func openRing(t *testing.T, node, messenger, registry string) {
 	first, in, lines := spawn(t, registry, "-lease", "1s", "127.0.0.1:0")
 	addr := regexp.MustCompile(`listening on (\S+)`).FindStringSubmatch(until(t, lines, "listening on"))[1]
 	var said *bufio.Scanner // of the last messenger
@@ -58,6 +65,10 @@ func TestJavaScriptRing(t *testing.T) {
 	fmt.Fprintf(a.in, "send %s from JavaScript\nflush\n", friend)
 	until(t, a.lines, "All that was sent is delivered")
 	until(t, said, "from JavaScript")
+	fmt.Fprintf(b.in, "call %s upper a request\n", a.id)
+	until(t, b.lines, "Answer: A REQUEST")
+	fmt.Fprintf(b.in, "trace %s\n", friend)
+	until(t, b.lines, friend+" after ")
 
 	first.Process.Kill()
 	first.Wait()
@@ -73,20 +84,16 @@ func TestJavaScriptRing(t *testing.T) {
 	exact(t, lines, 5, b)
 }
 
-// In a secure ring the node in JavaScript is a member like the others.
-func TestJavaScriptSecureRing(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and starts processes")
-	}
-	node, messenger := nodejs(t), program(t, "messenger")
-	in, lines := launch(t, program(t, "registry"), "-secure", "127.0.0.1:0")
+// In a secure ring they are members like the others.
+func secureRing(t *testing.T, node, messenger, registry string) {
+	in, lines := launch(t, registry, "-secure", "127.0.0.1:0")
 	line := regexp.MustCompile(`rdht1:\S+`).FindString(until(t, lines, "rdht1:"))
 	for range 3 {
 		launch(t, messenger, line)
 	}
 	a := startJavaScript(t, node, line)
 	b := startJavaScript(t, node, line)
-	fmt.Fprintln(in, "wait 5\nsetup-overlay 2\nstart 3000 8")
+	fmt.Fprintln(in, "wait 5\nsetup-overlay 3\nstart 3000 8")
 	exact(t, lines, 5, a, b)
 }
 
