@@ -3,7 +3,8 @@ import crypto from 'node:crypto';
 import { Links } from './links.mjs';
 import { NO_NODE, Table, distance } from './routing.mjs';
 import { Runs } from './runs.mjs';
-import { Sink, Source } from './stream.mjs';
+import { Sink } from './sink.mjs';
+import { Source } from './source.mjs';
 import { DETOUR, HEADER, MAX_INC, Type, frame, isLinkFrame, messagesOf, wellFormed } from './wire.mjs';
 
 const SINKS = 4096;
