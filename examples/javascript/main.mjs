@@ -15,7 +15,7 @@ if (process.argv.length !== 3) {
 
 const node = new Node({ registry });
 node.on('log', (text) => console.error(text));
-node.on('ready', () => console.log(`Ready: ${node.members.length} other nodes.`));
+node.on('ready', () => console.log(`Ready: the ring has ${node.size} nodes.`));
 node.on('undelivered', ({ to, reason, messages }) => console.log(`${messages.length} messages for ${to}: ${reason}`));
 node.on('end', (err) => {
   if (err) console.error(err.message);
@@ -51,4 +51,5 @@ readline.createInterface({ input: process.stdin }).on('line', async (line) => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => node.leave());
 
-node.join().then((id) => console.log(`This is node ${id}, at port ${node.port}.`), () => {});
+const waiting = setTimeout(() => console.error('The registry has not admitted this node yet: waiting.'), 3000);
+node.join().then((id) => console.log(`This is node ${id}, at port ${node.port}.`), () => {}).finally(() => clearTimeout(waiting));

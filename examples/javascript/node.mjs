@@ -72,6 +72,8 @@ export class Node extends EventEmitter {
   }
 
   get id() { return this.life?.id; }
+  get size() { return this.life?.members ?? 0; } // of the ring
+  // members are other nodes: all of a ring of up to 1,024, else some.
   get members() { return [...(this.life?.others.keys() ?? [])]; }
   get counters() { return this.life?.count; }
   log(text) { this.emit('log', text); }
