@@ -20,26 +20,32 @@ import (
 func TestMain(m *testing.M) { leaks.Main(m) }
 
 // The messenger keeps every rule, with either codec, and in a secure ring. So does a node in another
-// language, which was written from the document alone, in an open ring. It need not know bundles.
+// language, which was written from the document alone: in Python in an open ring, where it need not
+// know bundles, and in JavaScript.
 func TestNodes(t *testing.T) {
 	messenger := program(t, "messenger")
 	was := patience
 	patience = time.Minute // of a machine that does much else
 	t.Cleanup(func() { patience = was })
 	for name, c := range map[string]config{
-		"messenger":        {command: []string{messenger, "{registry}"}},
-		"messenger/json":   {command: []string{messenger, "-codec", "json", "{registry}"}},
-		"messenger/secure": {command: []string{messenger, "{registry}"}, secure: true},
-		"python":           {command: []string{"python3", "testdata/node.py", "{registry}"}},
-		"python/bundles":   {command: []string{"python3", "testdata/node.py", "{registry}", "--bundles"}},
+		"messenger":         {command: []string{messenger, "{registry}"}},
+		"messenger/json":    {command: []string{messenger, "-codec", "json", "{registry}"}},
+		"messenger/secure":  {command: []string{messenger, "{registry}"}, secure: true},
+		"python":            {command: []string{"python3", "testdata/node.py", "{registry}"}},
+		"python/bundles":    {command: []string{"python3", "testdata/node.py", "{registry}", "--bundles"}},
+		"javascript":        {command: []string{"node", javascript, "{registry}"}},
+		"javascript/secure": {command: []string{"node", javascript, "{registry}"}, secure: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // nodes wait more than they work
 			if name == "messenger/json" && testing.Short() {
 				t.Skip("the codec makes little difference")
 			}
-			if c.command[0] == "python3" {
+			switch c.command[0] {
+			case "python3":
 				c.command[0] = python(t)
+			case "node":
+				c.command[0] = nodejs(t)
 			}
 			var out bytes.Buffer
 			c.ring, c.log = "ring", io.Discard

@@ -40,6 +40,13 @@ func TestMixedRing(t *testing.T) {
 // launch starts a process that ends with the test. It returns its input and the lines that it prints.
 func launch(t *testing.T, command ...string) (io.Writer, *bufio.Scanner) {
 	t.Helper()
+	_, in, lines := spawn(t, command...)
+	return in, lines
+}
+
+// spawn is launch for a process that the test ends itself.
+func spawn(t *testing.T, command ...string) (*exec.Cmd, io.Writer, *bufio.Scanner) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // then until fails
 	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	in, err := c.StdinPipe()
@@ -57,7 +64,7 @@ func launch(t *testing.T, command ...string) (io.Writer, *bufio.Scanner) {
 		cancel()
 		c.Wait()
 	})
-	return in, bufio.NewScanner(out)
+	return c, in, bufio.NewScanner(out)
 }
 
 // until reads lines until one has a text, and returns that one.
