@@ -45,7 +45,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	for i, to := range n.Members() {
-		if err := n.Send(ctx, to, fmt.Appendf(nil, "message %d", i+1)); err != nil {
+		if err := n.Send(ctx, to.ID, fmt.Appendf(nil, "message %d", i+1)); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -188,7 +188,7 @@ func ExampleNode_Status() {
 	n := nodes[0]
 	n.Ready(ctx)
 	for _, to := range n.Members() {
-		n.Send(ctx, to, []byte("hello"))
+		n.Send(ctx, to.ID, []byte("hello"))
 	}
 	n.Flush(ctx)
 

@@ -78,7 +78,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 		return err
 	}
 	inc.table.Store(new(table))
-	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits)})
+	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits), Follows: append(n.info.Services(), n.uses...)})
 	inc.traffic = newTraffic(inc)
 	inc.pace.Store(1)
 	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)

@@ -20,11 +20,12 @@ import (
 func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, registry: addr, token: rand.Uint64(), began: time.Now(), owner: reentry.NewOwner(),
-		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
+		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), lookups: newLookups(), disconnected: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	var err error
-	if secure.MayBeJoinLine(addr) {
+	err = n.describe()
+	if err == nil && secure.MayBeJoinLine(addr) {
 		err = n.secure(addr)
 	}
 	if err == nil {

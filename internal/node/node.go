@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
 
@@ -26,6 +27,10 @@ type Config struct {
 	Retry       bool // Join tries again while the reason may pass
 	Limits      status.Limits
 	ID          *status.ID                             // the ID to ask for
+	Name        string                                 // the name to ask for; empty: none
+	Tags        map[string]string                      // of the node
+	Announced   []string                               // the names of services with a handler, in any order
+	Uses        []string                               // the names of those without
 	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends and relays
 	Undelivered func(plane.Undelivered)                // may be nil
 }
@@ -40,11 +45,14 @@ type Node struct {
 	listener net.Listener
 	token    uint64 // proves to the registry's probe that it has found this node
 	began    time.Time
-	owner    uint64 // marks its handlers, see inHandler
+	owner    uint64     // marks its handlers, see inHandler
+	info     *ring.Info // what it says of itself
+	uses     []string   // services that it does not handle
 
 	deregistered chan error    // the registry's answer to Deregister
 	leaveBegun   chan struct{} // closed when Leave begins
 	traceSlots   chan struct{} // bound the traces that the registry asks for
+	lookups      *lookups
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -106,20 +114,6 @@ func (n *Node) Table() (bits int, self status.ID, epoch uint64, peers []status.P
 	inc := n.inc.Load()
 	t := inc.table.Load()
 	return int(inc.self.Bits), status.ID(inc.self.ID), t.epoch, t.peers
-}
-
-// Members are the IDs of other members, or of a sample of them.
-func (n *Node) Members() []status.ID {
-	local := n.inc.Load().local.Load()
-	ids := make([]status.ID, 0, local.Others.Len())
-	for _, smaller := range []bool{false, true} { // clockwise from the node: each begins elsewhere
-		for m := range local.Others.All() {
-			if m.ID < local.Self.ID == smaller {
-				ids = append(ids, status.ID(m.ID))
-			}
-		}
-	}
-	return ids
 }
 
 // Await returns nil once done reports true. It calls done with mu held, at first and after

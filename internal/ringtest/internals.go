@@ -36,3 +36,13 @@ func WithRegistryConfig(change func(*registry.Config)) ringdht.RegistryOption {
 func DialConfig() *handshake.Config {
 	return &handshake.Config{Codec: ringdht.Msgpack(), Transport: ringdht.TCP{}, Log: slog.New(slog.DiscardHandler), RingName: "ring", Timeout: 5 * time.Second}
 }
+
+// Announces returns an option of a node that says that it handles services.
+func Announces(services ...string) ringdht.NodeOption {
+	return unwrap.WithNodeConfig(func(c *node.Config) { c.Announced = services }).(ringdht.NodeOption)
+}
+
+// Uses returns an option of a node that registers services which it does not handle.
+func Uses(services ...string) ringdht.NodeOption {
+	return unwrap.WithNodeConfig(func(c *node.Config) { c.Uses = services }).(ringdht.NodeOption)
+}
