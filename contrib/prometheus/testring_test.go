@@ -40,7 +40,7 @@ func newTestRing(t testing.TB, name string, nodes int) *testRing {
 	}
 	for range nodes {
 		host := tr.network.Host(fmt.Sprintf("host%d", len(tr.nodes)))
-		n, err := ringdht.Join(t.Context(), "registry:1", nil, ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name))
+		n, err := ringdht.Join(t.Context(), "registry:1", nil, ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name), ringdht.WithName(fmt.Sprint("n", len(tr.nodes))))
 		if err != nil {
 			t.Fatal(err)
 		}
