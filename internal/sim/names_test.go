@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/x/ringdht/internal/membership"
@@ -159,11 +160,11 @@ func refsOf(l *membership.NodeView) string {
 		all = append(all, ring.Listed{Ref: l.Self})
 	}
 	slices.SortFunc(all, func(x, y ring.Listed) int { return cmp.Compare(x.ID, y.ID) })
-	text := ""
+	var text strings.Builder
 	for _, m := range all {
-		text += fmt.Sprintf(" %d/%d", m.ID, m.Incarnation)
+		text.WriteString(fmt.Sprintf(" %d/%d", m.ID, m.Incarnation))
 	}
-	return text
+	return text.String()
 }
 
 // wrongInfo is a member of which a view has what it does not say, or "".
