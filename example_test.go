@@ -47,7 +47,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	for i, to := range n.Members() {
-		if err := greetings[0].Send(ctx, to, fmt.Appendf(nil, "message %d", i+1)); err != nil {
+		if err := greetings[0].Send(ctx, to.ID, fmt.Appendf(nil, "message %d", i+1)); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -198,7 +198,7 @@ func ExampleNode_Status() {
 	n := nodes[0]
 	n.Ready(ctx)
 	for _, to := range n.Members() {
-		greetings[0].Send(ctx, to, []byte("hello"))
+		greetings[0].Send(ctx, to.ID, []byte("hello"))
 	}
 	n.Flush(ctx)
 

@@ -102,9 +102,19 @@ func (n *Node) Table() *Table {
 	return mustTable(Space(bits), self, epoch, peers)
 }
 
-// Members are the IDs of the other members that the node has heard of and can send to; in rings of
+// Self is the node as others see it, with what it says of itself.
+func (n *Node) Self() status.MemberInfo { return n.n.Self() }
+
+// Members are the other members that the node has heard of and can send to, clockwise; in rings of
 // more than 1,024, a random sample of that size. There are none before the overlay is set up.
-func (n *Node) Members() []ID { return n.n.Members() }
+func (n *Node) Members() []status.MemberInfo { return n.n.Members() }
+
+// Lookup finds the member that has a name, see [WithName]: by what the node knows, and else by
+// asking the registry. The error matches [ErrNoSuchNode] if no member has the name now, and
+// [ErrRegistryLost] if the node does not know it and has no connection to the registry.
+func (n *Node) Lookup(ctx context.Context, name string) (status.MemberInfo, error) {
+	return n.n.Lookup(ctx, name)
+}
 
 // Watch yields what the node hears of members, on the caller's goroutine, until ctx ends or the
 // node is closed. It begins with those present, the node itself first. Then it waits for members

@@ -3,6 +3,7 @@ package ringdht
 import (
 	"cmp"
 	"log/slog"
+	"maps"
 	"os"
 	"time"
 
@@ -88,6 +89,19 @@ func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traff
 // error matches [ErrTaken] if another node has it. While that node is suspect, Join waits to
 // learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
+
+// WithName names the node, in at most 64 bytes without spaces. One member has a name at a time, until
+// it has left or was declared dead. Join's error matches [ErrTaken] while another member has it; with
+// [WithRetry] the node stands by. Each holder of a name has a greater [Node.Incarnation] than those
+// before it. See [Node.Lookup].
+func WithName(name string) NodeOption { return nodeOption(func(o *node.Config) { o.Name = name }) }
+
+// WithTags says something of the node to all members: at most 64 tags, and 1 KiB of keys and values.
+// Keys have no spaces. Tags do not change while the node lives.
+func WithTags(tags map[string]string) NodeOption {
+	tags = maps.Clone(tags)
+	return nodeOption(func(o *node.Config) { o.Tags = tags })
+}
 
 // WithRetry makes [Node.Join] try again until ctx ends, after pauses of up to 2 s, while the error is
 // [Retryable]. Each new reason is logged. Then the error also matches the latest reason.

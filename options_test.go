@@ -29,6 +29,8 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"WithAdvertise", WithAdvertise(":5")},
 		{"WithAdvertise", WithAdvertise("host:0")},
 		{"WithAdvertise", WithAdvertise("[::1%\x1bc]:5")},
+		{"WithName", WithName("two words")},
+		{"WithTags", WithTags(map[string]string{"": "x"})},
 		{"SendBuffer", WithLimits(status.Limits{SendBuffer: -1})},
 		{"ReceiveBuffer", WithLimits(status.Limits{ReceiveBuffer: 1})},
 		{"HandlerBacklog", WithLimits(status.Limits{HandlerBacklog: 1})},

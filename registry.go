@@ -102,6 +102,10 @@ func (r *Registry) Degraded() []status.Degraded { return r.r.Degraded() }
 // a kilobyte a member. Snapshots share most of that: do not change it. A closed registry has one.
 func (r *Registry) Snapshot() *status.Snapshot { return r.r.Snapshot() }
 
+// Lookup finds the member that has a name, see [WithName], once it is ready. The error matches
+// [ErrNoSuchNode] if no member has it now.
+func (r *Registry) Lookup(name string) (status.MemberInfo, error) { return r.r.Lookup(name) }
+
 // Trace has one node trace the route to another, see [Node.Trace]. The error matches
 // [ErrNoSuchNode] if from or to is no member, and [ErrNotMember] if the connection to from ends
 // before the answer. A node traces 16 routes at a time and refuses more.

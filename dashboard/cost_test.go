@@ -186,8 +186,8 @@ func (tr *testRing) send(each int) int {
 		wg.Go(func() {
 			to := n.Members()
 			for range each {
-				for _, id := range to[:min(sinks, len(to))] {
-					if err := n.Send(ctx, id, []byte("a number")); err != nil {
+				for _, sink := range to[:min(sinks, len(to))] {
+					if err := n.Send(ctx, sink.ID, []byte("a number")); err != nil {
 						tr.t.Error(err)
 						return
 					}

@@ -23,8 +23,8 @@ import (
 //	ring      {name, bits, lease, interval, epoch, live, plan, entries, offsets, missing,
 //	          control, join, others, other}: how many members of other rings of this
 //	          name ask to come back here, and the identity of one of these rings
-//	members   [id, address, incarnation, joined, [entries]] of each member, by ascending
-//	          ID; an entry is an index into this list. Sent when the membership or the
+//	members   [id, address, incarnation, joined, [entries], name if it has one] of each member,
+//	          by ascending ID; an entry is an index into this list. Sent when the membership or the
 //	          tables have changed; then all rows are sent as well
 //	rows      [index, state, sent, delivered, relayed, queued, delivered/s, relayed/s,
 //	          [bytes/s over each link]] of each member for which any value has changed.
@@ -151,7 +151,11 @@ func appendMember(b []byte, m *status.Member, index map[ringdht.ID]int) []byte {
 			b = number(b, int64(i))
 		}
 	}
-	return append(b, ']', ']')
+	b = append(b, ']')
+	if m.Name != "" {
+		b = text(b, m.Name)
+	}
+	return append(b, ']')
 }
 
 // states lists the states in the order of their numbers in rows. The page has the same list.

@@ -101,7 +101,7 @@ func (c *client) send(ctx context.Context) {
 				c.t.Error("the client knows no instance")
 				return
 			}
-			err := c.echo.Send(ctx, all[rand.IntN(len(all))], body)
+			err := c.echo.Send(ctx, all[rand.IntN(len(all))].ID, body)
 			sent = err == nil
 			leaves := errors.Is(err, ringdht.ErrLeft) || errors.Is(err, ringdht.ErrNoSuchNode)
 			if !sent && !leaves { // one that leaves is no failure: another is asked

@@ -5,18 +5,27 @@ import "fmt"
 // MemberEvent is a change among the members of a ring, as one of its nodes has heard of it. It is
 // about one incarnation: a node that is declared dead and joins again is another one.
 type MemberEvent struct {
-	Change      MemberChange `json:"change"`
-	ID          ID           `json:"id"`
-	Incarnation uint64       `json:"incarnation"` // a number that no other incarnation of any node has
-	Self        bool         `json:"self"`        // it is the node that tells the event
+	Change MemberChange `json:"change"`
+	MemberInfo
+	Self bool `json:"self"` // it is the node that tells the event
+	// Epoch is that of the list of members by which the node tells the event: it grows with each
+	// change, and members with the same one have the same list. It is 0 if the registry tells none.
+	Epoch uint64 `json:"epoch"`
 }
 
-// String returns "node 5 joined", or "this node, 5, joined".
+// String returns "node 5 joined", "node 5, worker-1, joined", or "this node, 5, joined".
 func (e MemberEvent) String() string {
-	if e.Self {
-		return fmt.Sprintf("this node, %d, %s", e.ID, e.Change.verb())
+	name := ""
+	if e.Name != "" {
+		name = fmt.Sprintf(", %s,", e.Name)
 	}
-	return fmt.Sprintf("node %d %s", e.ID, e.Change.verb())
+	switch {
+	case e.Self && name == "":
+		return fmt.Sprintf("this node, %d, %s", e.ID, e.Change.verb())
+	case e.Self:
+		return fmt.Sprintf("this node, %d%s %s", e.ID, name, e.Change.verb())
+	}
+	return fmt.Sprintf("node %d%s %s", e.ID, name, e.Change.verb())
 }
 
 // MemberChange is the kind of a [MemberEvent].

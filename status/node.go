@@ -11,11 +11,16 @@ import (
 // Since Peer is embedded, fmt and slog show a Node or a [Member] as its ID and address only.
 type Node struct {
 	Peer
-	Incarnation uint64   `json:"incarnation"` // a number that no other incarnation of any node has
-	Identity    string   `json:"identity"`    // of its ring, see Snapshot; empty before the node has a routing table
-	Epoch       uint64   `json:"epoch"`       // of its routing table; 0 before the overlay is set up
-	Members     int      `json:"members"`     // of the ring, as far as the node has heard; before the set-up, when it joined
-	Counters    Counters `json:"counters"`
+	Incarnation uint64 `json:"incarnation"` // a number that no other incarnation of any node has
+	// Name, Tags and Services are what the node says of itself, see MemberInfo. Heartbeats do not
+	// carry them: the registry has them from the beginning.
+	Name     string            `json:"name,omitempty"`
+	Tags     map[string]string `json:"tags,omitempty"`
+	Services []string          `json:"services,omitempty"`
+	Identity string            `json:"identity"` // of its ring, see Snapshot; empty before the node has a routing table
+	Epoch    uint64            `json:"epoch"`    // of its routing table; 0 before the overlay is set up
+	Members  int               `json:"members"`  // of the ring, as far as the node has heard; before the set-up, when it joined
+	Counters Counters          `json:"counters"`
 	// Hops counts the messages delivered here: Hops[i] of them crossed i links. Messages from
 	// the node to itself crossed none. Hops[MaxHopCount] also counts messages that crossed
 	// more. Zeros at the end are left out.

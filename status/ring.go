@@ -171,11 +171,12 @@ type Event struct {
 	Seq         uint64    `json:"seq"` // from 1, without gaps, for each registry
 	Time        time.Time `json:"time"`
 	Kind        EventKind `json:"kind"`
-	Epoch       uint64    `json:"epoch"`       // of the ring at that time
-	Node        Peer      `json:"node"`        // the node that it is about; zero if Incarnation is 0
-	Incarnation uint64    `json:"incarnation"` // of Node; 0 if the event is about no node
-	Other       Peer      `json:"other"`       // the node that Node cannot reach, or can reach again
-	Why         string    `json:"why"`         // the reason or the details, for people; may be empty
+	Epoch       uint64    `json:"epoch"`          // of the ring at that time
+	Node        Peer      `json:"node"`           // the node that it is about; zero if Incarnation is 0
+	Name        string    `json:"name,omitempty"` // of Node, if it has one
+	Incarnation uint64    `json:"incarnation"`    // of Node; 0 if the event is about no node
+	Other       Peer      `json:"other"`          // the node that Node cannot reach, or can reach again
+	Why         string    `json:"why"`            // the reason or the details, for people; may be empty
 }
 
 // EventKind is the kind of an [Event].

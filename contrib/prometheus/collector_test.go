@@ -92,6 +92,7 @@ func TestValues(t *testing.T) {
 			wantFigures(t, all, "ringdht_member_", labels, m.Counters, m.Streams)
 			all.want(t, "ringdht_member_state{"+labels+",state=active}", 1)
 			all.want(t, "ringdht_member_incarnation{"+labels+"}", float64(m.Incarnation))
+			all.want(t, fmt.Sprintf("ringdht_member_info{addr=%s,name=n%s,node=%s,ring=r}", m.Addr, m.Addr[len("host"):len("host")+1], m.ID), 1)
 			all.want(t, "ringdht_member_epoch{"+labels+"}", float64(s.Epoch))
 			all.want(t, "ringdht_member_table_entries{"+labels+"}", 2)
 			all.want(t, "ringdht_member_heartbeat_age_seconds{"+labels+"}", s.Time.Sub(m.Heard).Seconds())

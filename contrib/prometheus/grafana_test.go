@@ -23,6 +23,8 @@ var notShown = map[string]string{
 	"ringdht_strangers_total":            "the registry's list of strangers says more",
 	"ringdht_member_table_entries":       "as the ring's, but for tiny rings",
 	"ringdht_node_table_entries":         "its links are shown, up and down",
+	"ringdht_member_info":                "a label for queries that join it; only members with names have it",
+	"ringdht_node_info":                  "as that of members",
 }
 
 type dashboard struct {

@@ -13,7 +13,7 @@ type memberMetrics struct {
 	set     set
 	figures figureMetrics
 
-	state, heartbeat, epoch, incarnation, entries metric
+	state, info, heartbeat, epoch, incarnation, entries metric
 }
 
 func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
@@ -21,6 +21,7 @@ func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
 	s := &e.set
 	e.figures = s.figures()
 	e.state = s.gauge("state", "1 for the state of the member.", "state")
+	e.info = s.gauge("info", "Always 1; the name of a member that has one.", "name")
 	e.heartbeat = s.gauge("heartbeat_age_seconds", "Time since the member's latest heartbeat.")
 	e.epoch = s.gauge("epoch", "Version of the routing table that the member uses.")
 	e.incarnation = s.gauge("incarnation", "Incarnation of the member.")
@@ -34,6 +35,9 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *status.Snapshot)
 		id := m.ID.String()
 		addr := strings.ToValidUTF8(m.Addr, "\ufffd") // else one member could end every scrape
 		e.state.send(ch, 1, id, addr, word(m.State))
+		if m.Name != "" {
+			e.info.send(ch, 1, id, addr, m.Name)
+		}
 		e.heartbeat.send(ch, age(s, m), id, addr)
 		e.incarnation.send(ch, float64(m.Incarnation), id, addr)
 		e.entries.send(ch, float64(len(m.Entries)), id, addr)

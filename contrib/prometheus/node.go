@@ -19,6 +19,7 @@ type nodeCollector struct {
 	figures     figureMetrics
 	hops        histogram
 	latency     histogram
+	info        metric
 	epoch       metric
 	incarnation metric
 	members     metric
@@ -41,6 +42,7 @@ func NewNodeCollector(n *ringdht.Node, opts ...NodeOption) prometheus.Collector 
 	}
 	s := &c.set
 	c.figures, c.hops, c.latency = s.figures(), s.hops(), s.latency()
+	c.info = s.gauge("info", "Always 1; the name of the node, if it has one.", "name")
 	c.epoch = s.gauge("epoch", "Version of the routing table in use, 0 before the overlay is set up.")
 	c.incarnation = s.gauge("incarnation", "Incarnation. It changes when the node was declared dead and has joined again.")
 	c.members = s.gauge("members", "Members of the ring, as far as the node has heard.")
@@ -66,6 +68,9 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	c.figures.send(ch, &f, id)
 	c.hops.sendHops(ch, s.Hops, id)
 	c.latency.sendLatency(ch, s.Latency, id)
+	if s.Name != "" {
+		c.info.send(ch, 1, id, s.Name)
+	}
 	c.epoch.send(ch, float64(s.Epoch), id)
 	c.incarnation.send(ch, float64(s.Incarnation), id)
 	c.members.send(ch, float64(s.Members), id)

@@ -41,7 +41,7 @@ func newTestRing(t testing.TB, name string, nodes int) *testRing {
 	}
 	for range nodes {
 		host := tr.network.Host(fmt.Sprintf("host%d", len(tr.nodes)))
-		n := ringdht.NewNode(ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name))
+		n := ringdht.NewNode(ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name), ringdht.WithName(fmt.Sprint("n", len(tr.nodes))))
 		if err := n.Join(t.Context(), "registry:1"); err != nil {
 			t.Fatal(err)
 		}

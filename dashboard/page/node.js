@@ -15,6 +15,9 @@ export function facts(m, now) {
   const dropped = Object.entries(c.dropped).filter(([, n]) => n > 0);
   const joined = Date.parse(m.joined), heard = Date.parse(m.heard);
   return [
+    ...m.name ? [["name", m.name]] : [],
+    ...m.tags ? [["tags", Object.entries(m.tags).sort().map(([key, value]) => `${key}=${value}`).join(", ")]] : [],
+    ...m.services ? [["services", m.services.join(", ")]] : [],
     ["address", m.addr], ["incarnation", String(m.incarnation)], ["epoch of its table", whole(m.epoch)],
     ["joined", joined > 0 ? ago(now, joined) : "–"], ["last report", heard > 0 ? ago(now, heard) : "–"],
     ["sent", whole(c.sent)], ["delivered", whole(c.delivered)], ["relayed", whole(c.relayed)],
@@ -115,7 +118,7 @@ export class NodePanel {
     const i = this.store.byID.get(this.id);
     const known = i === undefined ? null : this.store.members[i];
     const rates = new Map(known ? known.entries.map((e, at) => [this.store.members[e].id, known.links[at]]) : []);
-    const shape = `${this.id} ${m.incarnation} ${m.entries.join()} ${gone}`;
+    const shape = `${this.id} ${list.length} ${m.incarnation} ${m.entries.join()} ${gone}`;
     if (this.built !== shape) { // else change texts only, so that the focus stays
       this.built = shape;
       body.replaceChildren(

@@ -12,7 +12,7 @@ const ALL = 200, SOME = 60;
 
 /** Whether a node matches all words of a search. "detour" is one that odd has. Pure. */
 export function matches(node, words, odd) {
-  return words.every((w) => node.id.startsWith(w) || node.addr.includes(w) || node.state.startsWith(w) || "detour".startsWith(w) && odd?.has(node.id));
+  return words.every((w) => node.id.startsWith(w) || node.addr.includes(w) || node.name?.toLowerCase().includes(w) || node.state.startsWith(w) || "detour".startsWith(w) && odd?.has(node.id));
 }
 
 /**
@@ -117,6 +117,10 @@ export class NodeTable {
       row.was[i] = text;
       row.cells[i + 1].textContent = text;
     });
+    if ((row.named ?? "") !== (m.name ?? "")) {
+      row.named = m.name ?? "";
+      row.cells[0].replaceChildren(row.cells[0].firstChild, ...row.named ? [make("span", { class: "name" }, row.named)] : []);
+    }
     if (row.dataset.state !== m.state) row.dataset.state = m.state;
     const selected = m.id === this.selected;
     if (row.selected !== selected) {

@@ -40,8 +40,8 @@ export function apply(s, u) {
   const first = "history" in u;
   s.t = u.t;
   if (u.members) {
-    s.members = u.members.map(([id, addr, incarnation, joined, entries]) => ({
-      id, addr, incarnation, joined, entries, state: "registered",
+    s.members = u.members.map(([id, addr, incarnation, joined, entries, name = ""]) => ({
+      id, addr, incarnation, joined, entries, name, state: "registered",
       sent: 0, delivered: 0, relayed: 0, queued: 0, rate: 0, relayRate: 0, links: [],
     }));
     s.byID = new Map(s.members.map((m, i) => [m.id, i]));

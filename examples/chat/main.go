@@ -69,8 +69,8 @@ func run(ctx context.Context, host bool, name, addr string) error {
 	fmt.Printf("joined as node %d\n", node.ID())
 
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		for _, id := range node.Members() { // all others
-			err := chat.SendValue(ctx, id, line{name, in.Text()})
+		for _, to := range node.Members() { // all others
+			err := chat.SendValue(ctx, to.ID, line{name, in.Text()})
 			if err != nil && !errors.Is(err, ringdht.ErrLeft) && !errors.Is(err, ringdht.ErrNoSuchNode) {
 				return err
 			}

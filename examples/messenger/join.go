@@ -61,6 +61,9 @@ func (m *messenger) mayPass(err error) string {
 		return fmt.Sprintf("What listens at %s closes connections without an answer. It may be a registry that is closing, or one of an earlier version, or another program.", m.registry)
 	case errors.Is(err, ringdht.ErrRegistryLost):
 		return fmt.Sprintf("No registry answers at %s.", m.registry)
+	case errors.Is(err, ringdht.ErrTaken):
+		_, why, _ := strings.Cut(console.Text(err), "taken: ")
+		return fmt.Sprintf("The registry at %s cannot admit this node now: %s.", m.registry, why)
 	case errors.Is(err, ringdht.ErrRebuilding):
 		_, why, _ := strings.Cut(console.Text(err), ringdht.ErrRebuilding.Error()+": ")
 		return fmt.Sprintf("The registry at %s admits no new node yet: %s.", m.registry, strings.TrimSuffix(why, ": join again in a while"))

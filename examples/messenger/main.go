@@ -27,8 +27,11 @@
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
 //	-log level        what to log to stderr: debug, info, warn or error (default)
+//	-name name        the name of this node, which no other may have; it waits, as for a
+//	                  registry, until the name is free
 //	-ring name        the name of the ring to join
 //	-strict           end with status 1 at the first command that fails
+//	-tag key=value    tells all nodes something of this one; may be given again
 //	-version          print the version, and end
 //	-wait time        how long to wait for a registry that is not there yet, and how long
 //	                  send and trace wait until the overlay is set up; 30s by default,
@@ -52,7 +55,7 @@
 //	help [command]                           lists the commands, or explains one
 //
 // Names can be abbreviated if only one command matches: p is print. A node is given by its
-// ID; by the first digits of its ID and a *; or, if it is an entry of this node's table, by
+// name; by its ID; by the first digits of its ID and a *; or, if it is an entry of this node's table, by
 // its address or a part of it such as :36259. On a terminal watch fills the screen until
 // Enter or Ctrl-C, and then restores it.
 //
@@ -166,7 +169,7 @@ func live(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	registered.Members = m.node.Status().Members
 	m.report(registered, fmt.Sprintf(
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
-			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
+			"This is node %d%s at %s.", registered.Members, m.node.ID(), named(s.name), m.node.Peer().Addr))
 	if !s.registry.Secure() && s.listensBeyondLoopback() {
 		m.screen.Say("%s", openText)
 	}

@@ -40,6 +40,8 @@ func (m *messenger) console() *console.Console {
 		Screen: m.screen,
 		JSON:   m.json,
 		Nodes:  m.known,
+		Named:  m.named,
+		Known:  m.names,
 		Elsewhere: console.Elsewhere{Program: "the registry", Names: []string{
 			"list-messaging-nodes", "setup-overlay", "start", "stop", "summary", "list-routing-tables", "list-nodes",
 			"show-node", "list-degraded-pairs", "list-events", "list-runs", "audit"}},
@@ -67,7 +69,7 @@ func (m *messenger) commands() []console.Command {
 			Examples: []string{"print-counters-and-diagnostics", "print", "p-c -json"}},
 		{Name: "send", Args: "node text", Min: 2, Max: 2, Text: true, Run: m.send,
 			Help: "sends a text to a node",
-			More: "Give the node by its ID, or by the start of its ID and a *, such as 42*. If it is an entry of this node's table, " +
+			More: "Give the node by its name, by its ID, or by the start of its ID and a *, such as 42*. If it is an entry of this node's table, " +
 				"its address or a part of it, such as :8080, is enough. With JSON type send -json node text: everything after the node is text. " +
 				"Before the overlay is set up it waits for that, for as long as the flag -wait says.",
 			Examples: []string{"send {a} hello there", "send -json {a} hello there"}},
@@ -105,12 +107,30 @@ func (m *messenger) commands() []console.Command {
 func (m *messenger) known() console.Nodes {
 	nodes := slices.AppendSeq(console.Nodes{}, m.node.Table().Entries())
 	entries := len(nodes)
-	for _, id := range m.node.Members() {
-		if !slices.ContainsFunc(nodes[:entries], func(p ringdht.Peer) bool { return p.ID == id }) {
-			nodes = append(nodes, ringdht.Peer{ID: id})
+	for _, member := range m.node.Members() {
+		if !slices.ContainsFunc(nodes[:entries], func(p ringdht.Peer) bool { return p.ID == member.ID }) {
+			nodes = append(nodes, ringdht.Peer{ID: member.ID})
 		}
 	}
 	return append(nodes, m.node.Peer())
+}
+
+// named finds the node that has a name. In a large ring it asks the registry.
+func (m *messenger) named(name string) (ringdht.ID, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), slowAnswer)
+	defer cancel()
+	found, err := m.node.Lookup(ctx, name)
+	return found.ID, err == nil
+}
+
+// names lists the names of nodes that this node knows.
+func (m *messenger) names() (names []string) {
+	for _, member := range append(m.node.Members(), m.node.Self()) {
+		if member.Name != "" {
+			names = append(names, member.Name)
+		}
+	}
+	return names
 }
 
 // receive prints a message. It is the service's handler.
@@ -160,10 +180,18 @@ func (m *messenger) print(_ context.Context, c *console.Call) error {
 		addrs[e.ID] = e.Addr
 	}
 	width := c.Screen.Columns()
-	head := table.Wrap(fmt.Sprintf("Node %d at %s, %s\nOverlay: %s\n", s.ID, s.Addr, m.where(), overlay), width)
+	head := table.Wrap(fmt.Sprintf("Node %d%s at %s, %s\nOverlay: %s\n", s.ID, named(s.Name), s.Addr, m.where(), overlay), width)
 	c.Show(diagnostics{s, m.registry, m.lost()}, head+report.Figures(s.Runs, width)+report.Counters(s.Counters)+
 		report.Links(s.Links, func(id ringdht.ID) string { return addrs[id] }, width)+report.Streams(&s, width))
 	return nil
+}
+
+// named is what stands behind an ID.
+func named(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " (" + name + ")"
 }
 
 // lost reports whether the connection to the registry is lost.
@@ -194,10 +222,10 @@ func (m *messenger) table(_ context.Context, c *console.Call) error {
 }
 
 func (m *messenger) nodes(_ context.Context, c *console.Call) error {
-	nodes := m.known()
-	slices.SortFunc(nodes, func(a, b ringdht.Peer) int { return cmp.Compare(a.ID, b.ID) })
+	nodes := append(m.node.Members(), m.node.Self())
+	slices.SortFunc(nodes, func(a, b status.MemberInfo) int { return cmp.Compare(a.ID, b.ID) })
 	text := report.Peers(nodes, c.Screen.Columns())
-	if slices.ContainsFunc(nodes, func(p ringdht.Peer) bool { return p.Addr == "" }) {
+	if slices.ContainsFunc(nodes, func(m status.MemberInfo) bool { return m.Addr == "" }) {
 		text += table.Wrap("This node knows the hosts of its table's entries only.\n", c.Screen.Columns())
 	}
 	c.Show(nodes, text)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht"
@@ -20,6 +21,8 @@ type settings struct {
 	registry                console.Entrance
 	advertise, listen, ring string
 	id                      *ringdht.ID
+	name                    string
+	tags                    map[string]string
 	wait                    time.Duration
 	json, strict            bool
 	probes                  *string // where to serve them
@@ -36,6 +39,18 @@ func (s *settings) parse(args []string, stdin io.Reader, stdout io.Writer) (err 
 			return errors.New("expected a whole number below 2^64")
 		}
 		s.id = (*ringdht.ID)(&id)
+		return nil
+	})
+	flags.StringVar(&s.name, "name", "", "the `name` of this node, which no other node may have")
+	flags.Func("tag", "`key=value` tells all nodes something of this one; may be given again", func(text string) error {
+		key, value, ok := strings.Cut(text, "=")
+		if _, again := s.tags[key]; !ok || again {
+			return errors.New("expected key=value, each key once")
+		}
+		if s.tags == nil {
+			s.tags = make(map[string]string)
+		}
+		s.tags[key] = value
 		return nil
 	})
 	join := flags.String("join", "", "the join line of a secure ring, in place of host:port: the `line` itself, @file for one that has it, or - for the first line of the input")
@@ -74,7 +89,7 @@ func (s *settings) options() []ringdht.NodeOption {
 	if s.id != nil {
 		opts = append(opts, ringdht.WithID(*s.id))
 	}
-	return opts
+	return append(opts, ringdht.WithName(s.name), ringdht.WithTags(s.tags))
 }
 
 // listensBeyondLoopback reports whether processes on other machines may reach this node.

@@ -56,7 +56,11 @@ func (o *operator) listings() []console.Command {
 }
 
 func (o *operator) list(_ context.Context, c *console.Call) error {
-	members := o.registry.Members()
+	snapshot := o.registry.Snapshot()
+	members := make([]status.MemberInfo, len(snapshot.Members))
+	for i := range snapshot.Members {
+		members[i] = report.InfoOf(&snapshot.Members[i])
+	}
 	text := report.Peers(members, c.Screen.Columns())
 	if len(members) == 0 {
 		text = "No nodes are registered.\n"

@@ -31,6 +31,8 @@ func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 		JSON:   json,
 		Name:   "registry",
 		Nodes:  func() console.Nodes { return o.registry.Members() },
+		Named:  o.named,
+		Known:  o.known,
 		Elsewhere: console.Elsewhere{Program: "a messenger", Names: []string{
 			"print-counters-and-diagnostics", "send", "table", "list-known-nodes", "exit-overlay"}},
 		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), o.security(), []console.Command{quit}),
@@ -38,6 +40,22 @@ func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },
 		Losing:   o.losing,
 	}
+}
+
+// named finds the node that has a name.
+func (o *operator) named(name string) (ringdht.ID, bool) {
+	m, err := o.registry.Lookup(name)
+	return m.ID, err == nil
+}
+
+// known lists the names of nodes.
+func (o *operator) known() (names []string) {
+	for _, m := range o.registry.Snapshot().Members {
+		if m.Name != "" {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // losing says what ends with the registry.
@@ -78,7 +96,7 @@ var quit = console.Command{
 func (o *operator) commands() []console.Command {
 	return []console.Command{
 		{Name: "list-messaging-nodes", Short: "list", Beside: true, Run: o.list,
-			Help:     "lists the registered nodes: host, port and ID",
+			Help:     "lists the registered nodes: host, port and ID, and what they say of themselves",
 			More:     "They are in order of their IDs; list-nodes shows their state.",
 			Examples: []string{"list-messaging-nodes", "list", "list -json"}},
 		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Beside: true, Run: o.setup,
@@ -88,7 +106,7 @@ func (o *operator) commands() []console.Command {
 			Examples: []string{"setup-overlay", "setup 3", "setup 4 best", "setup best"}},
 		{Name: "trace", Args: "a b", Min: 2, Max: 2, Beside: true, Run: o.trace,
 			Help: "shows the route from node a to node b, hop by hop",
-			More: "Give a node by its ID, its address, or a part of them that only one node has: 42* for the start of an ID, " +
+			More: "Give a node by its name, its ID, its address, or a part of the last two that only one node has: 42* for the start of an ID, " +
 				":8080 for a port, or a host. Digits alone are a complete ID.",
 			Examples: []string{"trace {a} {b}", "tr {b} {a}"}},
 		{Name: "wait", Args: "n", Min: 1, Max: 1, Run: o.wait,

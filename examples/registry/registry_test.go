@@ -175,7 +175,7 @@ func TestMistakes(t *testing.T) {
 		{"setup 3 best 4", `^setup-overlay: expected \[k\] \[classic\|best\]`},
 		{"list all", `^list-messaging-nodes: expected no arguments`},
 		{"trace 1", `^trace: expected a b \(usage: trace a b\)$`},
-		{"trace 1 -2", `^trace: no node matches "-2": give an ID, an address, or a part of one, such as 42\* or :8080`},
+		{"trace 1 -2", `^trace: no node matches "-2": give an ID, a name, an address, or a part of one, such as 42\* or :8080`},
 		{"trace 1 2", `^tracing from 1: `},
 		{"wait", `^wait: expected n`},
 		{"start 5", `the overlay is not ready: it has not been set up: .*setup-overlay`},

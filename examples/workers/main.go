@@ -52,7 +52,7 @@ func main() {
 	check(err)
 	check(pool.Ready(ctx))
 	for _, worker := range append(pool.Members(), pool.Members()...) {
-		idle <- worker
+		idle <- worker.ID
 	}
 
 	for job := range jobs + cap(idle) { // after the last job, wait until all are idle

@@ -85,7 +85,10 @@ func (s *sender) serveAll(ctx context.Context, rate, payload int) {
 	workers := make(map[ringdht.ID]worker)
 	var share atomic.Int64 // of each sink, per second
 	for {
-		members := s.node.Members()
+		var members []ringdht.ID
+		for _, m := range s.node.Members() {
+			members = append(members, m.ID)
+		}
 		for id, w := range workers {
 			if !slices.Contains(members, id) {
 				w.stop()
@@ -120,7 +123,7 @@ func (s *sender) draw(ctx context.Context, rate, payload int) {
 		if len(members) == 0 {
 			return false
 		}
-		return s.send(ctx, members[rand.IntN(len(members))], body)
+		return s.send(ctx, members[rand.IntN(len(members))].ID, body)
 	})
 }
 

@@ -20,7 +20,7 @@ var messages = []any{
 	control.Register{}, control.Registered{}, control.Refused{}, control.Deregister{}, control.Deregistered{}, control.Manifest{},
 	control.Linked{}, control.Ready{}, control.Beat{}, control.BeatAnswer{}, control.Task{}, control.Finished{}, control.Collect{},
 	control.Summary{}, control.Explain{}, control.Pairs{}, control.Trace{}, control.Traced{}, control.Bye{}, control.Update{},
-	control.Announce{}, control.Trouble{}, control.Ping{}, control.Admission{}, control.Trust{},
+	control.Announce{}, control.Trouble{}, control.Ping{}, control.Admission{}, control.Trust{}, control.Found{}, control.Handlers{},
 }
 
 // lists returns the fields of a struct type that are lists of something else than bytes.

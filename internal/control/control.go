@@ -65,14 +65,21 @@ type Register struct {
 	// For a member whose connection ended, and which goes on with its incarnation: the
 	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
 	Incarnation uint64 `json:"inc"`
-	Identity    string `json:"identity"` // of its ring, empty if it has no table
-	Epoch       uint64 `json:"epoch"`    // the latest that it was told, 0 for none
-	Size        int64  `json:"size"`     // the entries that the set-up asked for, 0 for ceil(log2) of the members
-	Plan        Plan   `json:"plan"`     // of the tables
-	Ready       bool   `json:"ready"`    // it was told that all tables lead to it
-	Run         uint64 `json:"run"`      // the latest traffic run that it knows of
-	Over        []Over `json:"over"`     // the latest incarnations that it was told are over
-	Every       int64  `json:"every"`    // see Beat
+	Identity    string `json:"identity"`   // of its ring, empty if it has no table
+	Epoch       uint64 `json:"epoch"`      // the latest that it was told, 0 for none
+	Size        int64  `json:"size"`       // the entries that the set-up asked for, 0 for ceil(log2) of the members
+	Plan        Plan   `json:"plan"`       // of the tables
+	Ready       bool   `json:"ready"`      // it was told that all tables lead to it
+	Run         uint64 `json:"run"`        // the latest traffic run that it knows of
+	Over        []Over `json:"over"`       // the latest incarnations that it was told are over
+	Every       int64  `json:"every"`      // see Beat
+	ListEpoch   uint64 `json:"list_epoch"` // see Announce
+
+	// What the node says of itself, see [CheckInfo]. It is fixed for an incarnation.
+	Name     string     `json:"name"`
+	Tags     []ring.Tag `json:"tags"`
+	Services []string   `json:"services"`
+	Uses     []string   `json:"uses"` // services that it has registered, and does not handle
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
@@ -95,21 +102,6 @@ type Registered struct {
 	Time        int64  `json:"time_ms"`   // the registry's, in milliseconds since 1970
 }
 
-// Admission replaces the admission of a member, before it expires.
-type Admission struct {
-	Admission string `json:"admission"`
-	Time      int64  `json:"time_ms"`
-}
-
-// Trust is what a member of a secure ring shall believe from now on: all of it, each time. It
-// comes behind Registered, and when something changes.
-type Trust struct {
-	Ring    uint64   `json:"ring"`    // see secure.RingOf
-	Keys    []string `json:"keys"`    // the ring's, the latest last: at most secure.MaxKeys
-	Revoked []string `json:"revoked"` // keys of expelled nodes: at most secure.MaxRevoked
-	Time    int64    `json:"time_ms"` // the registry's
-}
-
 // Code is the reason for a refusal.
 type Code uint8
 
@@ -128,6 +120,7 @@ const (
 	CodeOtherRing   Code = 11 // the registry has another ring than the node
 	CodeCredentials Code = 12 // of a secure ring: no valid admission, and no valid proof of a secret
 	CodeExpelled    Code = 13 // of a secure ring: the operator has expelled the node
+	CodeNameTaken   Code = 14 // another member has the name
 )
 
 // Refused is the negative answer to Register or Deregister.
@@ -186,6 +179,11 @@ type Manifest struct {
 	Others      []uint64    `json:"others"` // the other members, or a sample of [MaxOthers]
 	Incs        []uint64    `json:"incs"`   // the incarnations of Others, in the same order
 	Idle        []uint64    `json:"idle"`   // the Others that take no part in traffic runs
+	Names       []string    `json:"names"`  // of Others: these three as in Announce
+	ProfileOf   []uint64    `json:"profile_of"`
+	Profiles    []Profile   `json:"profiles"`
+	ListEpoch   uint64      `json:"list_epoch"` // of Others, see Announce
+	Listed      bool        `json:"listed"`     // the node itself is on that list
 }
 
 // MaxOthers is the most members that a manifest or an announcement lists. Without a limit
@@ -243,11 +241,18 @@ type Announce struct {
 	Epoch        uint64     `json:"epoch"` // the ring's, which need not concern this node
 	Members      int64      `json:"members"`
 	Added        []uint64   `json:"added"`
-	Incarnations []uint64   `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
-	Idle         []uint64   `json:"idle"` // the Added that take no part in traffic runs
+	Incarnations []uint64   `json:"incs"`       // incarnations of Added, in the same order: every earlier one is over
+	Idle         []uint64   `json:"idle"`       // the Added that take no part in traffic runs
+	Names        []string   `json:"names"`      // of Added, in the same order; empty if none has a name
+	ProfileOf    []uint64   `json:"profile_of"` // likewise: the place in Profiles, from 1, 0 for none
+	Profiles     []Profile  `json:"profiles"`
 	Left         []ring.Ref `json:"left"` // left in good order: streams to them end, streams from them are forgotten
 	Gone         []ring.Ref `json:"gone"` // dead: take nothing from them, and send nothing to them
 	Signatures   []string   `json:"sigs"` // of a secure ring: that of each in Gone, see secure.Gone
+	// ListEpoch numbers the lists of members that the announcements lead to: members with the same
+	// one have the same list, if it is whole. It is 0 in a message to one member, which does not
+	// change that.
+	ListEpoch uint64 `json:"list_epoch"`
 }
 
 // Linked says that the node uses what it was told up to an epoch. Error names the links

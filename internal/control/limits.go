@@ -12,12 +12,18 @@ import (
 
 // What a message may cost, before it is believed: its frame by [FrameLimit], its lists by maxLists.
 
-// MaxFirst is the longest frame that a registry takes from a node that has not registered.
+// MaxFirst is the longest frame that a registry takes from a node that has not registered, but for
+// Register.
 const MaxFirst = 4 << 10
+
+// MaxRegister is the longest Register. One in which the node says nothing of itself is no longer than
+// [MaxFirst], which earlier registries take.
+const MaxRegister = 8 << 10
 
 // maxReports has the longest frames that a registry takes from a member, by type. Other types have
 // [MaxFirst].
 var maxReports = map[wire.Type]int{
+	TypeRegister: MaxRegister,
 	TypeLinked:   8 << 10, // with a text of up to 500 bytes, each of which may be escaped
 	TypeTrouble:  8 << 10,
 	TypeFinished: 8 << 10,
@@ -31,7 +37,7 @@ const MaxReport = 2 << 20
 
 // FrameLimit is the longest frame of a type that a registry takes from a node.
 func FrameLimit(t wire.Type, registered bool) int {
-	if most, ok := maxReports[t]; ok && registered {
+	if most, ok := maxReports[t]; ok && (registered || t == TypeRegister) {
 		return most
 	}
 	return MaxFirst
@@ -49,7 +55,9 @@ const (
 // maxLists has the most elements of each list in each message: by the type, and by the name of the
 // field on the wire.
 var maxLists = map[reflect.Type]map[string]int{
-	reflect.TypeFor[Register](): {"over": MaxOver},
+	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices},
+	reflect.TypeFor[Found]():    {"tags": MaxTags, "services": MaxServices},
+	reflect.TypeFor[Profile]():  {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Beat]():     {"status": 1},
 	reflect.TypeFor[Status](): {
 		"counters": maxRow, "hops": 2 * (status.MaxHopCount + 1), "latency": 2 * status.HistogramBuckets,
@@ -59,14 +67,20 @@ var maxLists = map[reflect.Type]map[string]int{
 	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
 	reflect.TypeFor[Manifest](): {
 		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "stubs": ring.MaxTable,
-		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers,
+		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
 	},
 	reflect.TypeFor[Update](): {
 		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "gone": maxGone, "sigs": maxGone, "stubs": ring.MaxTable,
 	},
-	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone, "sigs": maxGone},
-	reflect.TypeFor[Stuck]():    {"answered": MaxStuckHops},
-	reflect.TypeFor[Trust]():    {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
+	reflect.TypeFor[Announce](): {
+		"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
+		"left": maxGone, "gone": maxGone, "sigs": maxGone,
+	},
+	reflect.TypeFor[Handlers](): {
+		"gone": maxGone, "added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
+	},
+	reflect.TypeFor[Stuck](): {"answered": MaxStuckHops},
+	reflect.TypeFor[Trust](): {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
 }
 
 // listLimit is how many elements a list may have, or -1 if it has no limit.
@@ -123,13 +137,17 @@ func (c *Conn) SendRegister(r Register) error {
 // EncodeRegister makes the frame of a Register. Of the incarnations that are over it leaves out the
 // oldest ones, if the frame is too long for a registry otherwise.
 func EncodeRegister(codec Codec, r Register) ([]byte, error) {
+	most := MaxFirst
+	if len(r.Name)+len(r.Tags)+len(r.Services)+len(r.Uses) > 0 {
+		most = MaxRegister
+	}
 	for {
 		b, err := Encode(codec, TypeRegister, r)
 		switch {
-		case err != nil || len(b) <= MaxFirst:
+		case err != nil || len(b) <= most:
 			return b, err
 		case len(r.Over) == 0:
-			return nil, fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d", r, wire.ErrTooLong, len(b), MaxFirst)
+			return nil, fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d: the node says too much of itself", r, wire.ErrTooLong, len(b), most)
 		}
 		r.Over = r.Over[(len(r.Over)+7)/8:]
 	}

@@ -31,7 +31,7 @@ func TestNumbersAreAsWideEverywhere(t *testing.T) {
 	}
 	for _, m := range []any{
 		Register{}, Registered{}, Refused{}, Deregister{}, Deregistered{}, Manifest{}, Linked{}, Ready{}, Beat{}, BeatAnswer{},
-		Task{}, Finished{}, Collect{}, Summary{}, Explain{}, Pairs{}, Trace{}, Traced{}, Bye{}, Update{}, Announce{}, Trouble{}, Ping{}, Admission{}, Trust{}, Violation{}, Stuck{},
+		Task{}, Finished{}, Collect{}, Summary{}, Explain{}, Pairs{}, Trace{}, Traced{}, Bye{}, Update{}, Announce{}, Trouble{}, Ping{}, Admission{}, Trust{}, Violation{}, Stuck{}, Profile{}, Lookup{}, Found{}, Handlers{},
 	} {
 		typ := reflect.TypeOf(m)
 		t.Run(typ.Name(), func(t *testing.T) { look(t, typ) })

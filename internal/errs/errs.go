@@ -17,7 +17,7 @@ var (
 	ErrHandshake          = errors.New("handshake refused")
 
 	ErrRingFull    = errors.New("the ring is full")
-	ErrTaken       = errors.New("address or ID already taken")
+	ErrTaken       = errors.New("address, ID or name already taken")
 	ErrUnreachable = errors.New("advertised address cannot be reached")
 	ErrEvicted     = errors.New("this node was declared dead, and joins again as a new incarnation")
 	ErrOtherRing   = errors.New("the registry has another ring")

@@ -16,7 +16,9 @@ type Request struct {
 	Traffic bool
 	Want    bool // it asks for ID
 	ID      uint64
-	Seen    uint64 // the greatest incarnation that it knows of
+	Seen    uint64     // the greatest incarnation that it knows of
+	Info    *ring.Info // what it says of itself; nil if nothing
+	Follows *ring.Info // its services are those that it has registered; nil if there are none
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
@@ -26,6 +28,7 @@ type Request struct {
 	Size        int
 	Plan        control.Plan
 	Ready       bool           // it was told that it is announced
+	ListEpoch   uint64         // the latest that it was told
 	Over        []control.Over // incarnations that it knows to be over
 	Pace        int            // of its heartbeats
 }
@@ -36,6 +39,8 @@ func (r Request) Ref() ring.Ref { return ring.Ref{ID: r.ID, Incarnation: r.Incar
 // Why a request is not granted.
 var (
 	ErrIDTaken = errors.New("another member has this ID")
+	// ErrNameTaken means that another member has the name.
+	ErrNameTaken = errors.New("another member has this name")
 	// ErrWait means that the answer is not known yet. Ask again after the next change.
 	ErrWait = errors.New("ask again later")
 	// ErrEvicted means that the incarnation is over.
@@ -85,6 +90,9 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
+	if err := a.checkName(r); err != nil {
+		return ring.Member{}, err
+	}
 	inc := a.nextIncarnation(wall)
 	var m ring.Member
 	var err error
@@ -98,7 +106,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		return m, err
 	}
 	a.lastInc = inc
-	a.add(&member{Member: m, token: r.Token})
+	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows})
 	a.emitEvent(Joined, a.byID[m.ID], "")
 	a.lastChange = now
 	return m, nil
@@ -172,8 +180,12 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
 	// table loses it: joining again does it no harm.
 	rival := a.byID[r.ID]
-	if rival != nil && rival.status != waiting && rival.Incarnation > r.Incarnation {
+	if rival != nil && outlives(rival, r) {
 		return ring.Member{}, ErrEvicted
+	}
+	namesake := a.namesake(r)
+	if namesake != nil && outlives(namesake, r) {
+		return ring.Member{}, nameLost(fmt.Sprintf("node %d has its name %q, and is a later incarnation", namesake.ID, r.Info.Name))
 	}
 	if id, taken := a.roster.HolderOf(r.Addr); taken && id != r.ID {
 		if err := a.freeAddress(r); err != nil {
@@ -188,13 +200,17 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if rival != nil {
 		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the earlier ring", r.ID))
 	}
+	if namesake != nil && namesake != rival {
+		a.markDead(now, namesake, fmt.Sprintf("node %d has come back from the earlier ring with its name %q", r.ID, r.Info.Name))
+	}
 	m := ring.Member{Peer: ring.Peer{ID: r.ID, Incarnation: r.Incarnation, Addr: r.Addr}, Traffic: r.Traffic}
 	if err := a.roster.Claim(m); err != nil {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
+	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
+	a.claimList(r)
 	a.emitEvent(Back, back, "")
 	if r.Pace > 1 { // an earlier registry has granted that: a heartbeat tells it this one's
 		a.send(back, control.TypePing, control.Ping{})

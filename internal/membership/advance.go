@@ -112,6 +112,7 @@ func (a *Authority) admitBatch(now Time) (next Time) {
 
 // introduce tells the batch, and no other member, of a ring with the whole batch in it.
 func (a *Authority) introduce(tables []ring.Member) {
+	a.beforeManifests(a.now)
 	a.epoch++
 	for _, m := range a.batch {
 		m.status = linking
@@ -138,6 +139,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 		m.introView, m.lastHops = view, lastHops[m.ID]
 		m.sent, m.successor = a.epoch, a.epoch
 		a.owe(m)
+		a.tellWhole(m)
 		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables)+len(a.stubs()), known))
 	}
 }

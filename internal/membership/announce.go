@@ -42,20 +42,43 @@ func (a *Authority) announce(now Time) (next Time) {
 	if due := a.announcedAt + a.announceInterval(); len(known) == 0 && now < due {
 		return earliest(next, due)
 	}
+	a.publish(now, known)
+	for _, m := range known {
+		a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
+		a.emitEvent(Ready, m, "")
+	}
+	return next
+}
+
+// beforeManifests prepares the list that manifests have. A ring of which no member has come back counts on
+// from a random number, for the sake of members that are cut off.
+//
+// It announces the ends that are not announced, if a member has the ID of one of them: that member cannot
+// have its own ID on its list, as the others have still.
+func (a *Authority) beforeManifests(now Time) {
+	if a.listEpoch == 0 && a.Kept != nil && a.Kept.Identity != "" {
+		a.listEpoch = listStep(a.lastInc)
+	}
+	if slices.ContainsFunc(a.listed, func(m *member) bool { return a.byID[m.ID] != nil }) {
+		a.publish(now, nil)
+	}
+}
+
+// publish tells all members of newcomers, and of all that are gone.
+func (a *Authority) publish(now Time, known []*member) {
 	a.announcedAt = now
-	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.activeMembers()))}
+	a.listEpoch++
+	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.activeMembers())), ListEpoch: a.listEpoch}
 	for _, m := range known {
 		m.announced = true
-		note.Added, note.Incarnations = append(note.Added, m.ID), append(note.Incarnations, m.Incarnation)
-		if !m.Traffic {
-			note.Idle = append(note.Idle, m.ID)
-		}
 	}
 	note.Gone = append(note.Gone, a.unannouncedDead...)
 	note.Signatures = a.signatures(note.Gone, note.Epoch)
 	note.Left = append(note.Left, a.unannouncedLeft...)
-	a.unannouncedDead, a.unannouncedLeft = nil, nil
-	notes := a.samples(note)
+	ended := a.listed
+	a.unannouncedDead, a.unannouncedLeft, a.listed = nil, nil, nil
+	a.tellServices(known, ended)
+	notes := a.samples(note, known)
 	for _, m := range a.sortedMembers() {
 		if m.status != waiting {
 			note := &notes[0]
@@ -65,11 +88,6 @@ func (a *Authority) announce(now Time) (next Time) {
 			a.emit(Effect{Kind: Send, Ref: m.Ref(), Type: control.TypeAnnounce, Body: note.body, Frame: &note.frame})
 		}
 	}
-	for _, m := range known {
-		a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
-		a.emitEvent(Ready, m, "")
-	}
-	return next
 }
 
 // gatherTime is how long newcomers that all tables lead to wait for others that are on their way, to

@@ -60,15 +60,76 @@ func TestAnnouncementCostsTheChange(t *testing.T) {
 	}
 }
 
+// saying adds what members say to an announcement: a profile that all have, and names of their own.
+func saying(a control.Announce, profile, names bool) control.Announce {
+	for _, id := range a.Added {
+		if profile {
+			a.ProfileOf = append(a.ProfileOf, 1)
+		}
+		if names {
+			a.Names = append(a.Names, fmt.Sprint("worker-", id))
+		}
+	}
+	if profile {
+		a.Profiles = []control.Profile{{Tags: []ring.Tag{{Key: "zone", Value: "a"}}, Services: []string{"count", "sum"}}}
+	}
+	return a
+}
+
+// What members say takes little memory: none if they say nothing, a reference for what others say too, and
+// some 60 bytes for a name.
+func TestWhatMembersSayTakesLittle(t *testing.T) {
+	const n, lists = 1000, 20
+	bytes := func(profile, names bool) float64 {
+		var before, after runtime.MemStats
+		kept := make([]*NodeView, 0, lists)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range lists {
+			l := &NodeView{Self: ring.Ref{ID: 1 << 40, Incarnation: 1}, Bits: 64}
+			for id := uint64(0); id < n; id += 10 {
+				a := control.Announce{Members: n}
+				for i := range uint64(10) {
+					a.Added, a.Incarnations = append(a.Added, 10*(id+i)), append(a.Incarnations, id+i+1)
+				}
+				l = l.Announce(saying(a, profile, names), nil)
+			}
+			kept = append(kept, l)
+		}
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(kept)
+		return float64(after.HeapAlloc-before.HeapAlloc) / lists / n
+	}
+	silent, same, named := bytes(false, false), bytes(true, false), bytes(true, true)
+	t.Logf("bytes a member: %.1f of one that says nothing, %.1f with tags and services that all have, %.1f with a name as well", silent, same, named)
+	if silent > 20 || same > silent+16 || named > silent+72 {
+		t.Error("that is more than it may be")
+	}
+}
+
 // What a join or a death costs each member of a ring.
 func BenchmarkAnnounce(b *testing.B) {
 	for _, n := range []uint64{100, 1000} {
-		b.Run(fmt.Sprint("members=", n), func(b *testing.B) {
-			l, notes := listOf(n), churnOf(n)
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				l = l.Announce(notes[i%len(notes)], nil)
+		for _, says := range []bool{false, true} {
+			name := fmt.Sprint("members=", n)
+			if says {
+				name += "/named"
 			}
-		})
+			b.Run(name, func(b *testing.B) {
+				l, notes := listOf(n), churnOf(n)
+				if says {
+					l = (&NodeView{Self: l.Self, Bits: 64}).Announce(saying(control.Announce{Members: int64(n) + 1, Added: ids(l.Others)}, true, true), nil)
+					for i := range notes {
+						notes[i] = saying(notes[i], true, true)
+					}
+				}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					l = l.Announce(notes[i%len(notes)], nil)
+				}
+			})
+		}
 	}
 }

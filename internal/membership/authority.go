@@ -19,6 +19,8 @@ type Config struct {
 	Draw  func(n uint64) uint64 // a random number below n, of 64 bits if n is 0
 	Beats int                   // most heartbeats a second, 0 for MaxBeats
 
+	MaxWhole int // the largest ring whose lists are whole, for tests; 0 for control.MaxOthers
+
 	SelfSetup    *ring.Layout         // the first member makes the ring live, with these tables; nil: an operator does
 	GraceFirst   bool                 // an operator asked for the grace from the start
 	DrawIdentity func() ring.Identity // of a new ring; nil: with Draw
@@ -47,8 +49,9 @@ type Authority struct {
 	roster  *ring.Members // the nodes that have IDs and addresses
 	byID    map[uint64]*member
 	byToken map[uint64]*member // a token of 0 is not listed
-	sorted  []*member          // by ascending ID; nil after a member has come or gone
-	lastInc uint64             // the greatest incarnation given, or reported by a node
+	byName  map[string]*member
+	sorted  []*member // by ascending ID; nil after a member has come or gone
+	lastInc uint64    // the greatest incarnation given, or reported by a node
 
 	// The tables.
 	live       bool // a ring was set up
@@ -84,7 +87,16 @@ type Authority struct {
 	gatherBy        Time // by then those are announced that all tables lead to; 0 if there are none
 	unannouncedDead []ring.Ref
 	unannouncedLeft []ring.Ref
-	announcedAt     Time // when the latest announcement went out
+	listed          []*member // of those two, the ones that were announced: they are on all lists still
+	listEpoch       uint64    // of the latest announcement
+	listClaims      []uint64  // the list epochs that members know which have come back, while the registry recovers
+
+	// The members that handle each service, see services.go.
+	announcedCount int                       // members on the list of listEpoch
+	following      int                       // members that have registered services
+	wholes         map[string]handlers       // of listEpoch
+	followLists    map[ring.Profile][]string // of members
+	announcedAt    Time                      // when the latest announcement went out
 
 	// Pairs of which the first member cannot reach the second.
 	pairs        map[pair]*pairState
@@ -117,7 +129,7 @@ type Authority struct {
 // New returns an authority without members.
 func New(c Config) *Authority {
 	a := &Authority{
-		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member),
+		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member), byName: make(map[string]*member), wholes: make(map[string]handlers), followLists: make(map[ring.Profile][]string),
 		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), lastDead: make(map[uint64]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
 	}
 	if c.Kept != nil {
@@ -218,6 +230,7 @@ func (a *Authority) release(m *member) {
 	// the streams to it, in good order.
 	if m.mayBeKnown() {
 		a.unannouncedLeft = append(a.unannouncedLeft, m.Ref())
+		a.stayListed(m)
 	}
 	a.drop(m)
 	a.emitEvent(Left, m, "left")
@@ -237,6 +250,7 @@ func (a *Authority) markDead(now Time, m *member, why string) {
 	}
 	if m.mayBeKnown() {
 		a.unannouncedDead = append(a.unannouncedDead, m.Ref())
+		a.stayListed(m)
 	}
 	if a.recovering { // it may resume before it has heard of this: then refuse it
 		a.noteOver(m.Ref(), a.epoch+1)
@@ -251,6 +265,20 @@ func (a *Authority) add(m *member) {
 	if m.token != 0 {
 		a.byToken[m.token] = m
 	}
+	if name := m.info.NameOf(); name != "" {
+		a.byName[name] = m
+	}
+	if m.follows != nil {
+		a.following++
+	}
+}
+
+// stayListed keeps a member that is over on the lists of manifests until its end is announced: the
+// others have it on theirs.
+func (a *Authority) stayListed(m *member) {
+	if m.announced {
+		a.listed = append(a.listed, m)
+	}
 }
 
 // drop forgets a member.
@@ -259,6 +287,12 @@ func (a *Authority) drop(m *member) {
 	delete(a.byID, m.ID)
 	if a.byToken[m.token] == m {
 		delete(a.byToken, m.token)
+	}
+	if name := m.info.NameOf(); a.byName[name] == m {
+		delete(a.byName, name)
+	}
+	if m.follows != nil {
+		a.following--
 	}
 	a.sorted = nil
 	a.batch = without(a.batch, m)

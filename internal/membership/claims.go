@@ -45,6 +45,8 @@ func checkClaims(r Request) error {
 		return Overclaims("epoch", r.Epoch)
 	case r.Incarnation > maxIncarnation:
 		return Overclaims("incarnation", r.Incarnation)
+	case r.ListEpoch > maxEpoch:
+		return Overclaims("list epoch", r.ListEpoch)
 	}
 	return nil
 }

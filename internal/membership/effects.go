@@ -34,6 +34,7 @@ type Effect struct {
 	Kind  Kind
 	Ref   ring.Ref
 	Addr  string
+	Name  string // of the member, in an event
 	Type  wire.Type
 	Body  any
 	Frame *[]byte // of a message to many members: holds its encoding, which is made once
@@ -61,7 +62,7 @@ func (a *Authority) Tell(ref ring.Ref, t wire.Type, body any) {
 }
 
 func (a *Authority) emitEvent(k Kind, m *member, why string) {
-	a.emit(Effect{Kind: k, Ref: m.Ref(), Addr: m.Addr, Why: why})
+	a.emit(Effect{Kind: k, Ref: m.Ref(), Addr: m.Addr, Name: m.info.NameOf(), Why: why})
 }
 
 // State is the state of a member.

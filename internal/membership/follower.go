@@ -14,12 +14,13 @@ import (
 // their changes cancel out. For each incarnation it tells one start and then one end at most.
 // The end of an ID's incarnation comes before the start of the next one.
 //
-// It tells of at most [control.MaxOthers] other members at a time. In a larger ring, others
+// It tells of at most [control.MaxOthers] other members at a time, or of those on a longer list. In a larger ring, others
 // take the places of those that have ended.
 type Follower struct {
 	// HowEnded says how an incarnation has ended, as far as the node was told: false if it
 	// was told of no end.
 	HowEnded func(ring.Ref) (shown.MemberChange, bool)
+	Service  string // only of members that handle it; "": of all
 
 	self     ring.Ref // told, and not ended; zero if there is none
 	told     map[uint64]toldMember
@@ -27,21 +28,42 @@ type Follower struct {
 	round    uint64
 
 	last    Sight
-	pending []shown.MemberEvent // of last, in reverse
+	pending []change // of last, in reverse
 }
 
 // toldMember is a member whose start was told.
 type toldMember struct {
 	inc      uint64
+	info     *ring.Info
 	seen     uint64 // the latest round in which it was on the list
 	replaced bool   // the list has another incarnation of the ID
 }
 
-// Sight is what a node knows of the ring at one moment.
+// change is an event that is not told yet.
+type change struct {
+	kind shown.MemberChange
+	ref  ring.Ref
+	info *ring.Info
+	self bool
+}
+
+// Sight is what a node knows of the ring, or of the members that handle a service, at one moment.
 type Sight struct {
-	Self ring.Ref  // the present incarnation, or the last
-	Over bool      // Self was declared dead
-	View *NodeView // what Self was told
+	Self  ring.Ref   // the present incarnation, or the last
+	Info  *ring.Info // what it says of itself
+	Over  bool       // Self was declared dead, or it does not handle the service
+	View  *NodeView  // what Self was told
+	List  *ring.List // the other members
+	Whole bool       // the list lacks only members that have ended
+	Epoch uint64     // of the list
+}
+
+// Sight is what a node knows of the ring by its view. over says that the node was declared dead.
+//
+// A list that is shorter than the ring is a sample, or lacks members that a new registry has not
+// announced yet.
+func (l *NodeView) Sight(info *ring.Info, over bool) Sight {
+	return Sight{Self: l.Self, Info: info, Over: over, View: l, List: l.Others, Whole: l.Epoch > 0 && l.Members <= l.Others.Len()+1, Epoch: l.ListEpoch}
 }
 
 // Next returns the next event, and false if all is told.
@@ -53,19 +75,19 @@ func (f *Follower) Next(now Sight) (shown.MemberEvent, bool) {
 		f.caughtUp = true
 		return shown.MemberEvent{}, false
 	}
-	e := f.pending[len(f.pending)-1]
+	c := f.pending[len(f.pending)-1]
 	f.pending = f.pending[:len(f.pending)-1]
-	switch ref := (ring.Ref{ID: uint64(e.ID), Incarnation: e.Incarnation}); {
-	case e.Self && e.Change.Over():
+	switch {
+	case c.self && c.kind.Over():
 		f.self = ring.Ref{}
-	case e.Self:
-		f.self = ref
-	case e.Change.Over():
-		delete(f.told, ref.ID)
+	case c.self:
+		f.self = c.ref
+	case c.kind.Over():
+		delete(f.told, c.ref.ID)
 	default:
-		f.told[ref.ID] = toldMember{inc: ref.Incarnation, seen: f.round}
+		f.told[c.ref.ID] = toldMember{inc: c.ref.Incarnation, info: c.info, seen: f.round}
 	}
-	return e, true
+	return shown.MemberEvent{Change: c.kind, MemberInfo: now.View.Describe(c.ref, c.info), Self: c.self, Epoch: now.Epoch}, true
 }
 
 // compare makes the events that lead from what was told to the present.
@@ -80,63 +102,56 @@ func (f *Follower) compare(now Sight) {
 		begins = shown.MemberPresent
 	}
 
-	var self, ends, starts []shown.MemberEvent
+	var self, ends, starts []change
 	if f.self != (ring.Ref{}) && (now.Over || f.self != now.Self) {
-		ends = append(ends, event(shown.MemberDied, f.self, true))
+		ends = append(ends, change{shown.MemberDied, f.self, now.Info, true})
 	}
 	if !now.Over && f.self != now.Self {
-		self = append(self, event(begins, now.Self, true))
+		self = append(self, change{begins, now.Self, now.Info, true})
 	}
-	for m := range now.View.Others.All() {
+	for m := range now.List.All() {
 		id, inc := m.ID, m.Incarnation
+		if f.Service != "" && !m.Info.Handles(f.Service) {
+			continue
+		}
 		t, known := f.told[id]
 		switch {
 		case id == now.Self.ID:
 		case known && t.inc == inc:
-			f.told[id] = toldMember{inc: inc, seen: f.round}
+			t.seen = f.round
+			f.told[id] = t
 		default:
 			if known {
 				t.replaced = true
 				f.told[id] = t
 			}
-			starts = append(starts, event(begins, ring.Ref{ID: id, Incarnation: inc}, false))
+			starts = append(starts, change{begins, m.Ref, m.Info, false})
 		}
 	}
-	room := control.MaxOthers - len(f.told)
+	room := max(control.MaxOthers, now.List.Len()) - len(f.told)
 	for id, t := range f.told {
 		if t.seen == f.round {
 			continue
 		}
 		ref := ring.Ref{ID: id, Incarnation: t.inc}
 		if how := f.end(ref, t.replaced, now); how != "" {
-			ends, room = append(ends, event(how, ref, false)), room+1
+			ends, room = append(ends, change{how, ref, t.info, false}), room+1
 		}
 	}
 	starts = starts[:min(len(starts), max(0, room))]
-	slices.SortStableFunc(ends, byID)
+	slices.SortStableFunc(ends, func(a, b change) int { return cmp.Compare(a.ref.ID, b.ref.ID) })
 	f.pending = append(append(append(f.pending, ends...), self...), starts...)
 	slices.Reverse(f.pending)
 }
 
 // end says how a member has ended that was told and is not on the list. It returns "" if it
 // need not have ended.
-//
-// A list of the whole ring lacks members that have ended. A list that is shorter than the ring is
-// a sample, or lacks members that a new registry has not announced yet.
 func (f *Follower) end(ref ring.Ref, replaced bool, now Sight) shown.MemberChange {
 	if how, over := f.HowEnded(ref); over {
 		return how
 	}
-	l := now.View
-	whole := l.Epoch > 0 && l.Members <= l.Others.Len()+1
-	if whole || replaced || ref.ID == now.Self.ID && !now.Over {
+	if now.Whole || replaced || ref.ID == now.Self.ID && !now.Over {
 		return shown.MemberEnded
 	}
 	return ""
 }
-
-func event(c shown.MemberChange, ref ring.Ref, self bool) shown.MemberEvent {
-	return shown.MemberEvent{Change: c, ID: shown.ID(ref.ID), Incarnation: ref.Incarnation, Self: self}
-}
-
-func byID(a, b shown.MemberEvent) int { return cmp.Compare(a.ID, b.ID) }

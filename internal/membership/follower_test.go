@@ -226,7 +226,9 @@ func (m *followed) manifest() {
 // look tells the events, all of them or a few.
 func (m *followed) look(all bool) {
 	for n := 0; all || n < 3; n++ {
-		e, ok := m.f.Next(Sight{m.self, m.over, m.view})
+		now := m.view.Sight(nil, m.over)
+		now.Self = m.self
+		e, ok := m.f.Next(now)
 		if !ok {
 			m.ledger.begun = true
 			return
@@ -260,7 +262,7 @@ func TestFollowerOfAWrongList(t *testing.T) {
 	}
 	told := newLedger(t)
 	for {
-		e, ok := f.Next(Sight{Self: l.Self, View: l})
+		e, ok := f.Next(l.Sight(nil, false))
 		if !ok {
 			break
 		}

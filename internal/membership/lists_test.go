@@ -231,10 +231,10 @@ func TestListHasIncarnations(t *testing.T) {
 		Members: 5, Left: []ring.Ref{{ID: 2, Incarnation: 19}}, Gone: []ring.Ref{{ID: 4, Incarnation: 40}},
 		Added: []uint64{3, 2, 1, 5}, Incarnations: []uint64{31, 18, 7, 50}, Idle: []uint64{5},
 	}, nil)
-	if got := fmt.Sprint(slices.Collect(next.Others.All())); got != "[{{2 20} false} {{3 31} false} {{5 50} true}]" {
+	if got := fmt.Sprint(slices.Collect(next.Others.All())); got != "[{{2 20} false <nil>} {{3 31} false <nil>} {{5 50} true <nil>}]" {
 		t.Error(got)
 	}
-	if got := fmt.Sprint(slices.Collect(l.Others.All())); got != "[{{2 20} false} {{3 30} true} {{4 40} false}]" {
+	if got := fmt.Sprint(slices.Collect(l.Others.All())); got != "[{{2 20} false <nil>} {{3 30} true <nil>} {{4 40} false <nil>}]" {
 		t.Error("the view before has changed:", got)
 	}
 	many := control.Announce{Members: 200}

@@ -20,8 +20,10 @@ const (
 // member is what the registry knows of one incarnation.
 type member struct {
 	ring.Member
-	token  uint64
-	status status
+	info    *ring.Info // what it says of itself; nil if nothing
+	follows *ring.Info // its services are those that the member has registered; nil if there are none
+	token   uint64
+	status  status
 
 	// What it was told, as epochs.
 	sent, acked   uint64 // the latest that was sent, and that it confirmed
@@ -29,6 +31,7 @@ type member struct {
 	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
 	resumedLayout ring.Layout
 	needsManifest bool // its view is unknown: tell it everything
+	toldServices  bool // it was told which members handle its services, with its latest manifest or since
 	stalled       bool // it did not confirm in time; left out until it does
 	announced     bool
 	routable      bool      // during announceable: all tables lead to it

@@ -1,6 +1,8 @@
 package membership
 
 import (
+	"slices"
+
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 )
@@ -29,12 +31,14 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 	if a.layout.Fewest {
 		note.Plan = control.FewestHops
 	}
-	note.Others, note.Incs, note.Idle = a.others(m, known)
+	l := list(a.others(m, known))
+	note.Others, note.Incs, note.Idle, note.Names, note.ProfileOf, note.Profiles = l.ids, l.incs, l.idle, l.names, l.profileOf, l.profiles
+	note.ListEpoch, note.Listed = a.listEpoch, m.announced
 	return note
 }
 
-// announcedMembers lists the announced members by ascending ID. If they are more than a
-// manifest lists, they are shuffled, so that any stretch of them is a fair sample.
+// announcedMembers lists the announced members by ascending ID, and behind them those whose end is
+// not announced. If they are more than a manifest lists, they are shuffled, so that any stretch of them is a fair sample.
 func (a *Authority) announcedMembers() []*member {
 	known := make([]*member, 0, len(a.byID))
 	for _, m := range a.sortedMembers() {
@@ -42,15 +46,16 @@ func (a *Authority) announcedMembers() []*member {
 			known = append(known, m)
 		}
 	}
+	known = append(known, a.listed...)
 	if len(known) > control.MaxOthers {
 		a.shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
 	}
 	return known
 }
 
-// others lists the known members except m. Of more than a manifest lists it takes a
-// stretch with a random start. incs has their incarnations.
-func (a *Authority) others(m *member, known []*member) (others, incs, idle []uint64) {
+// others lists the known members except m, and an earlier incarnation of its ID. Of more than a
+// manifest lists it takes a stretch with a random start.
+func (a *Authority) others(m *member, known []*member) (others []*member) {
 	from := 0
 	if len(known) > control.MaxOthers {
 		from = int(a.Draw(uint64(len(known))))
@@ -59,16 +64,11 @@ func (a *Authority) others(m *member, known []*member) (others, incs, idle []uin
 		if len(others) == control.MaxOthers {
 			break
 		}
-		o := known[(from+i)%len(known)]
-		if o == m {
-			continue
-		}
-		others, incs = append(others, o.ID), append(incs, o.Incarnation)
-		if !o.Traffic {
-			idle = append(idle, o.ID)
+		if o := known[(from+i)%len(known)]; o.ID != m.ID {
+			others = append(others, o)
 		}
 	}
-	return others, incs, idle
+	return others
 }
 
 // announcement is a message to many members, and its encoding once that is made.
@@ -81,34 +81,26 @@ type announcement struct {
 // member, the announcement of 10,000 took a gigabyte and most of the time of a set-up.
 const maxSamples = 64
 
-// samples cuts the list of newcomers to [control.MaxOthers]. It shuffles the list and
+// samples adds newcomers to an announcement, at most [control.MaxOthers]. Of more it shuffles the list and
 // takes maxSamples stretches of it, each for some of the members. The stretches start at
 // equal distances, so every newcomer is on the same number of them.
-func (a *Authority) samples(note control.Announce) []announcement {
-	n := len(note.Added)
+func (a *Authority) samples(note control.Announce, newcomers []*member) []announcement {
+	with := func(some []*member) announcement {
+		note, l := note, list(some)
+		note.Added, note.Incarnations, note.Idle, note.Names, note.ProfileOf, note.Profiles = l.ids, l.incs, l.idle, l.names, l.profileOf, l.profiles
+		return announcement{body: note}
+	}
+	n := len(newcomers)
 	if n <= control.MaxOthers {
-		return []announcement{{body: note}}
+		return []announcement{with(newcomers)}
 	}
-	idle := make(map[uint64]struct{}, len(note.Idle))
-	for _, id := range note.Idle {
-		idle[id] = struct{}{}
-	}
-	a.shuffle(n, func(i, j int) {
-		note.Added[i], note.Added[j] = note.Added[j], note.Added[i]
-		note.Incarnations[i], note.Incarnations[j] = note.Incarnations[j], note.Incarnations[i]
-	})
+	newcomers = slices.Clone(newcomers)
+	a.shuffle(n, func(i, j int) { newcomers[i], newcomers[j] = newcomers[j], newcomers[i] })
+	twice := append(newcomers, newcomers...)
 	notes := make([]announcement, maxSamples)
 	for s := range notes {
-		part := note
-		part.Added, part.Incarnations, part.Idle = nil, nil, nil
-		for i := range control.MaxOthers {
-			at := (s*n/maxSamples + i) % n
-			part.Added, part.Incarnations = append(part.Added, note.Added[at]), append(part.Incarnations, note.Incarnations[at])
-			if _, ok := idle[note.Added[at]]; ok {
-				part.Idle = append(part.Idle, note.Added[at])
-			}
-		}
-		notes[s].body = part
+		from := s * n / maxSamples
+		notes[s] = with(twice[from : from+control.MaxOthers])
 	}
 	return notes
 }

@@ -17,39 +17,23 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 		next.Newest = max(next.Newest, inc)
 	}
 	next.Over = l.rememberOver(a.Gone, a.Signatures, a.Epoch)
+	if a.ListEpoch == 0 && l.ListEpoch > 0 { // to this node alone: the list is that of its epoch
+		return &next
+	}
+	next.countList(a.ListEpoch, l.services)
 	// First the members that went: one that is back may have the same ID.
 	next.Others = l.Others.Without(slices.Concat(a.Left, a.Gone)...)
-	newcomers := listed(a.Added, a.Incarnations, a.Idle)
-	newcomers = slices.DeleteFunc(newcomers, func(m ring.Listed) bool { return m.ID == l.Self.ID })
+	newcomers := announceListing(&a).members()
+	newcomers = slices.DeleteFunc(newcomers, func(m ring.Listed) bool {
+		next.Listed = next.Listed || m.Ref == l.Self
+		return m.ID == l.Self.ID
+	})
 	if next.Others.Len()+len(newcomers) <= control.MaxOthers {
 		next.Others = next.Others.With(newcomers...)
 	} else {
 		next.Others = sample(next.Others, newcomers, uint64(max(1, a.Members)), random)
 	}
 	return &next
-}
-
-// listed puts together what a message says of members: their IDs, their incarnations, or 0 if there
-// are too few, and the IDs of those that are idle.
-func listed(ids, incs, idle []uint64) []ring.Listed {
-	all := make([]ring.Listed, len(ids))
-	for i, id := range ids {
-		all[i].ID = id
-		if i < len(incs) {
-			all[i].Incarnation = incs[i]
-		}
-	}
-	if len(idle) == 0 {
-		return all
-	}
-	isIdle := make(map[uint64]struct{}, len(idle))
-	for _, id := range idle {
-		isIdle[id] = struct{}{}
-	}
-	for i := range all {
-		_, all[i].Idle = isIdle[all[i].ID]
-	}
-	return all
 }
 
 // sample puts newcomers on a list that has no room for all of them. Some take the places of others,

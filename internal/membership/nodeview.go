@@ -30,6 +30,14 @@ type NodeView struct {
 	Others     *ring.List     // members to send to, or a sample of them; of incarnation 0 if the registry does not tell
 	Newest     uint64         // the latest incarnation that the registry had admitted by then
 	Over       []control.Over // the latest incarnations that are over, for a later registry
+	ListEpoch  uint64         // of Others, see control.Announce; 0 if it is not known
+	Listed     bool           // the node itself is on the lists of others
+	Follows    []string       // services that the node has registered, fixed
+
+	versioned   bool                  // it has had a manifest, and each announcement since
+	services    map[string]*ring.List // see HandlersOf; never changed in place
+	pending     []control.Handlers    // of lists that come
+	pendingSize int
 }
 
 // rememberOver returns Over with more incarnations, at most [control.MaxOver] in all.
@@ -64,7 +72,8 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold, Stubs: m.Stubs,
-		Others: (*ring.List)(nil).With(listed(m.Others, m.Incs, m.Idle)...), Newest: m.Incarnation, Over: l.Over,
+		Others: (*ring.List)(nil).With(manifestListing(&m).members()...), Newest: m.Incarnation, Over: l.Over,
+		Follows: l.Follows, versioned: true, pending: l.pending, ListEpoch: m.ListEpoch, Listed: m.Listed || l.Listed && m.ListEpoch == 0,
 	}
 	if m.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, m.Epoch, l.Epoch)
@@ -72,6 +81,7 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	if err := l.checkIdentity(m); err != nil {
 		return nil, err
 	}
+	next.applyHandlers(nil)
 	return next, next.check()
 }
 

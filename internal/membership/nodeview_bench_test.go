@@ -24,7 +24,7 @@ func BenchmarkFollowOne(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		for {
-			if _, more := f.Next(Sight{View: views[i%2]}); !more {
+			if _, more := f.Next(views[i%2].Sight(nil, false)); !more {
 				break
 			}
 		}

@@ -30,6 +30,7 @@ func (a *Authority) activeMembers() []ring.Member {
 
 // plan works out what each member must be told, and tells it.
 func (a *Authority) plan() {
+	a.beforeManifests(a.now)
 	tables := a.tableMembers()
 	for _, m := range tables {
 		if a.byID[m.ID].needsManifest {
@@ -81,6 +82,7 @@ func (a *Authority) plan() {
 			if known == nil {
 				known = a.announcedMembers()
 			}
+			a.tellWhole(m)
 			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(all), known))
 			if u != nil && len(u.Gone) > 0 { // a manifest has no field for these
 				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(all)), Gone: u.Gone, Signatures: a.signatures(u.Gone, a.epoch)})

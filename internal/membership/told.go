@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/x/ringdht/internal/control"
@@ -37,7 +38,7 @@ func (l *NodeView) checkManifest(m *control.Manifest) error {
 	if err := countable(m.Incs); err != nil {
 		return err
 	}
-	return l.inSpace(m.Others, m.Idle)
+	return cmp.Or(manifestListing(m).check(), l.inSpace(m.Others, m.Idle))
 }
 
 // CheckAnnounce says what is wrong with an announcement.
@@ -54,7 +55,7 @@ func (l *NodeView) CheckAnnounce(a *control.Announce) error {
 	if err := l.refsInSpace(a.Left, a.Gone); err != nil {
 		return err
 	}
-	return l.inSpace(a.Added, a.Idle)
+	return cmp.Or(announceListing(a).check(), l.inSpace(a.Added, a.Idle))
 }
 
 func countable(incs []uint64) error {

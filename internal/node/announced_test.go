@@ -44,8 +44,8 @@ func TestMembersBeginBehindTheNode(t *testing.T) {
 	tr.Setup(0)
 	at := tr.Positions()
 	for _, n := range tr.Nodes {
-		for i, id := range n.Members() {
-			if want := (at[n.ID()] + 1 + i) % len(tr.Nodes); at[id] != want {
+		for i, m := range n.Members() {
+			if want := (at[n.ID()] + 1 + i) % len(tr.Nodes); at[m.ID] != want {
 				t.Errorf("node %d, of %v: %v", n.ID(), tr.Registry.Members(), n.Members())
 				break
 			}

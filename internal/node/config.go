@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
 )
 
@@ -23,6 +24,12 @@ func (c *Config) Prepare(records int) error {
 			return fmt.Errorf("WithAdvertise: %w", err)
 		}
 		c.Advertise = addr
+	}
+	if err := control.CheckName(c.Name); err != nil {
+		return fmt.Errorf("WithName: %w", err)
+	}
+	if err := control.CheckInfo("", control.Tags(c.Tags), nil); err != nil {
+		return fmt.Errorf("WithTags: %w", err)
 	}
 	l := &c.Limits
 	for _, b := range []struct {

@@ -67,14 +67,17 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	if err != nil {
 		return err
 	}
-	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
+	req := control.Register{
+		Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load(),
+		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.uses,
+	}
 	on := inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
 	if inc.begun() {
 		local := inc.local.Load()
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
 		req.Want, req.ID = !anyID, inc.self.ID // the same ID, if it is free
 		if on {
-			req.Identity = string(local.Identity)
+			req.Identity, req.ListEpoch = string(local.Identity), local.ListEpoch
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), n.presentable(local.Over)
 			req.Every = int64(inc.pace.Load())
 		}

@@ -177,13 +177,14 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		}
 	case control.TypePing:
 		return inc.sendHeartbeatOver(ctl)
+	case control.TypeHandlers:
+		return inc.handleHandlers(ctl, body)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return inc.handleUpdate(ctl, t, body)
 	case control.TypeReady:
-		if !inc.isReady() {
-			close(inc.ready)
-			inc.wake()
-		}
+		inc.handleReady()
+	case control.TypeFound:
+		return n.handleFound(ctl, body)
 	case control.TypeTask:
 		var task control.Task
 		if err := ctl.Decode(body, &task); err != nil {
@@ -235,6 +236,33 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		n.cfg.WarnOften("unknown type", "ignored a message of a later type from the registry", "type", t)
 	}
 	return nil
+}
+
+// handleReady notes that all tables lead to the node, and that it is on the lists of the others: in a
+// large ring the sample that announced it may not have it.
+func (inc *incarnation) handleReady() {
+	if local := *inc.local.Load(); !local.Listed {
+		local.Listed = true
+		inc.local.Store(&local)
+		inc.n.members.Broadcast()
+	}
+	if !inc.isReady() {
+		close(inc.ready)
+		inc.wake()
+	}
+}
+
+// handleHandlers notes which members handle a service: that counts with the list that follows.
+func (inc *incarnation) handleHandlers(ctl *control.Conn, body []byte) error {
+	var h control.Handlers
+	if err := ctl.Decode(body, &h); err != nil {
+		return err
+	}
+	next, err := inc.local.Load().Handlers(h)
+	if err == nil {
+		inc.local.Store(next)
+	}
+	return err
 }
 
 // handleUpdate handles what the registry says of the ring: a Manifest, Update or Announce.

@@ -52,6 +52,13 @@ func (inc *incarnation) Heard() time.Time {
 	return inc.contact.heard
 }
 
+// ForgetOthers takes all members off its list.
+func (inc *incarnation) ForgetOthers() {
+	view := *inc.local.Load()
+	view.Others = nil
+	inc.local.Store(&view)
+}
+
 // DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
 func (inc *incarnation) DeclareDead(id, other uint64) {
 	inc.markDead([]ring.Ref{{ID: id, Incarnation: other}})

@@ -27,6 +27,7 @@ type incarnation struct {
 	// static after begin
 	n       *Node
 	self    control.Registered
+	info    *ring.Info // what the node says of itself
 	plane   *plane.Plane
 	traffic *traffic
 	ready   chan struct{} // closed when all tables lead here
@@ -92,10 +93,10 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 // newIncarnation makes an incarnation without goroutines of its own.
 func (n *Node) newIncarnation(self control.Registered) *incarnation {
 	inc := &incarnation{
-		n: n, self: self, wakeup: make(chan struct{}, 1), ready: make(chan struct{}), laterSeen: make(chan struct{}, 1),
+		n: n, self: self, info: n.info, wakeup: make(chan struct{}, 1), ready: make(chan struct{}), laterSeen: make(chan struct{}, 1),
 	}
 	inc.table.Store(new(table))
-	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits)})
+	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits), Follows: append(n.info.Services(), n.uses...)})
 	inc.traffic = newTraffic(inc)
 	inc.pace.Store(1)
 	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)

@@ -80,6 +80,9 @@ func (n *Node) attempt(ctx context.Context, addr string) error {
 	defer cancel(nil)
 	defer context.AfterFunc(n.ctx, func() { cancel(context.Cause(n.ctx)) })()
 	n.registry, n.token, n.security, n.cfg.Security = addr, rand.Uint64(), nil, nil
+	if err := n.describe(); err != nil {
+		return err
+	}
 	if secure.MayBeJoinLine(addr) {
 		if err := n.secure(addr); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/reentry"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	Retry     bool // Join tries again while the reason may pass
 	Limits    status.Limits
 	ID        *status.ID                    // the ID to ask for
+	Name      string                        // the name to ask for; empty: none
+	Tags      map[string]string             // of the node
 	Services  []Service                     // by port; the first has the empty name
 	OnLeave   []func(context.Context) error // Leave calls them, the last one first
 }
@@ -43,6 +46,8 @@ type Node struct {
 	// have seen an incarnation that has begun.
 	security  *credentials // nil in an open ring
 	registry  string       // its address
+	info      *ring.Info   // what it says of itself
+	uses      []string     // services that it does not handle
 	token     uint64       // proves to the registry's probe that it has found this node
 	accepting context.Context
 	stopped   context.CancelFunc // ends accepting, and with it what a failed attempt has started
@@ -50,6 +55,7 @@ type Node struct {
 	deregistered chan error    // the registry's answer to Deregister
 	leaveBegun   chan struct{} // closed when Leave begins
 	traceSlots   chan struct{} // bound the traces that the registry asks for
+	lookups      *lookups
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -86,7 +92,7 @@ type Node struct {
 func New(cfg *Config) *Node {
 	n := &Node{
 		cfg: cfg, began: time.Now(), owner: reentry.NewOwner(), deregistered: make(chan error, 1), leaveBegun: make(chan struct{}),
-		traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
+		traceSlots: make(chan struct{}, maxTraces), lookups: newLookups(), disconnected: make(chan struct{}),
 	}
 	close(n.disconnected)
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
@@ -134,20 +140,6 @@ func (n *Node) Table() (bits int, self status.ID, epoch uint64, peers []status.P
 	inc := n.inc.Load()
 	t := inc.table.Load()
 	return int(inc.self.Bits), status.ID(inc.self.ID), t.epoch, t.peers
-}
-
-// Members are the IDs of other members, or of a sample of them.
-func (n *Node) Members() []status.ID {
-	local := n.inc.Load().local.Load()
-	ids := make([]status.ID, 0, local.Others.Len())
-	for _, smaller := range []bool{false, true} { // clockwise from the node: each begins elsewhere
-		for m := range local.Others.All() {
-			if m.ID < local.Self.ID == smaller {
-				ids = append(ids, status.ID(m.ID))
-			}
-		}
-	}
-	return ids
 }
 
 // Await returns nil once done reports true. It calls done with mu held, at first and after

@@ -30,6 +30,7 @@ var refusals = []struct {
 	{control.CodeFull, errs.ErrRingFull},
 	{control.CodeAddrTaken, errAddressTaken},
 	{control.CodeIDTaken, errIDTaken},
+	{control.CodeNameTaken, errNameTaken},
 	{control.CodeHost, errOtherHost},
 	{control.CodeUnreachable, errs.ErrUnreachable},
 	{control.CodeNotMember, errs.ErrNotMember},
@@ -45,6 +46,7 @@ var refusals = []struct {
 var (
 	errAddressTaken = special{errs.ErrTaken, "address already registered"}
 	errIDTaken      = special{errs.ErrTaken, "ID already taken"}
+	errNameTaken    = special{errs.ErrTaken, "name already taken"}
 	errOtherHost    = special{errs.ErrUnreachable, "advertised host is not where the connection comes from"}
 	errCredentials  = special{errs.ErrHandshake, "the registry does not accept this node's credentials"}
 	errExpelled     = special{errs.ErrNotMember, "this node was expelled from the ring, for good: it does not join again"}

@@ -48,7 +48,7 @@ func TestRetryable(t *testing.T) {
 
 // Each code of a Refused is one or the other, and says which in its text.
 func TestRefusals(t *testing.T) {
-	passing := map[control.Code]bool{control.CodeFull: true, control.CodeAddrTaken: true, control.CodeIDTaken: true, control.CodeUnreachable: true, control.CodeWait: true}
+	passing := map[control.Code]bool{control.CodeFull: true, control.CodeAddrTaken: true, control.CodeIDTaken: true, control.CodeUnreachable: true, control.CodeWait: true, control.CodeNameTaken: true}
 	texts := make(map[string]control.Code)
 	for _, r := range refusals {
 		if Retryable(r.err) != passing[r.code] {

@@ -18,36 +18,38 @@ import (
 //
 // Rejected: a queue for each loop, which would need a bound, and a rule for what is lost beyond it.
 func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] {
+	return n.watch(ctx, "", func(inc *incarnation) membership.Sight {
+		return inc.local.Load().Sight(inc.info, inc.ctx.Err() != nil)
+	})
+}
+
+// watch is Watch for the members that handle a service, or for all. sight is what an incarnation knows
+// of them now.
+func (n *Node) watch(ctx context.Context, service string, sight func(*incarnation) membership.Sight) iter.Seq[status.MemberEvent] {
 	return func(yield func(status.MemberEvent) bool) {
-		f := membership.Follower{HowEnded: n.howEnded}
+		f := membership.Follower{HowEnded: n.howEnded, Service: service}
 		for ctx.Err() == nil {
 			changed := n.members.Next()
-			now, ok := n.sight()
-			if !ok {
+			inc := n.inc.Load()
+			now := sight(inc)
+			if n.ctx.Err() != nil || errors.Is(context.Cause(inc.ctx), errs.ErrClosed) {
 				return
 			}
 			var e status.MemberEvent
-			if ok = now.Self.Incarnation != 0; ok { // it has joined
+			ok := now.Self.Incarnation != 0 // it has joined
+			if ok {
 				e, ok = f.Next(now)
 			}
 			switch {
 			case ok && !yield(e):
 				return
-			case !ok && now.Over && n.expelled.Load(): // no other incarnation comes
+			case !ok && inc.ctx.Err() != nil && n.expelled.Load(): // no other incarnation comes
 				return
 			case !ok && notify.Wait(ctx, n.ctx, changed, nil) != nil:
 				return
 			}
 		}
 	}
-}
-
-// sight is what the node knows now. It is false once the node is closed.
-func (n *Node) sight() (membership.Sight, bool) {
-	inc := n.inc.Load()
-	view := inc.local.Load()
-	now := membership.Sight{Self: view.Self, Over: inc.ctx.Err() != nil, View: view}
-	return now, n.ctx.Err() == nil && !errors.Is(context.Cause(inc.ctx), errs.ErrClosed)
 }
 
 // howEnded says how an incarnation of another node has ended, false if the node was told of no

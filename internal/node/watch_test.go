@@ -40,11 +40,15 @@ type watcher struct {
 
 // watch starts a loop. It calls body for each event.
 func watch(t *testing.T, n *ringtest.Node, body func(status.MemberEvent)) *watcher {
+	return watchEvents(t, func(ctx context.Context) func(func(status.MemberEvent) bool) { return n.Watch(ctx) }, body)
+}
+
+func watchEvents(t *testing.T, events func(context.Context) func(func(status.MemberEvent) bool), body func(status.MemberEvent)) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watcher{t: t, done: make(chan struct{}), stop: cancel, present: make(map[ringdht.ID]status.MemberEvent), ended: make(map[incarnation]status.MemberChange)}
 	go func() {
 		defer close(w.done)
-		for e := range n.Watch(ctx) {
+		for e := range events(ctx) {
 			w.add(e)
 			if body != nil {
 				body(e)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ func (s *session) register(body []byte) error {
 	if !req.Other && !sameHost(host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
+	if err := cmp.Or(control.CheckInfo(req.Name, req.Tags, req.Services), control.CheckUses(req.Services, req.Uses)); err != nil {
+		return s.refuse(control.CodeProtocol, "%v: check what the node says of itself (WithName, WithTags, the names of its services)", err)
+	}
 	if !ring.Identity(req.Identity).Valid() {
 		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Identity)
 	}
@@ -102,6 +106,8 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
 		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
+	case errors.Is(err, membership.ErrNameTaken):
+		return s.refuse(control.CodeNameTaken, "%v", err)
 	case errors.Is(err, membership.ErrWait):
 		return s.refuse(control.CodeWait, "%v: join again in a while", err)
 	case errors.Is(err, membership.ErrOtherRing):
@@ -147,10 +153,11 @@ var (
 func (s *session) admit(ctx context.Context, req control.Register, creds credentials, verified bool) error {
 	r := s.r
 	var err error
+	info, follows := ring.NewInfo(req.Name, req.Tags, req.Services), ring.NewInfo("", nil, append(req.Services, req.Uses...))
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
-			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: verified,
-			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Info: info, Follows: follows, Verified: verified,
+			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch,
 		}
 		var m ring.Member
 		if err = r.mayAdmit(req, creds); err != nil {
@@ -205,7 +212,7 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
-	r.reports.begin(m.Ref())
+	r.reports.begin(m.Ref(), r.members.Info(m.Ref()))
 	r.others.drop(m.Addr)
 	s.introduced()
 	s.conn.Registered()

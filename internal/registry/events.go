@@ -31,7 +31,7 @@ func (r *Registry) recordEffect(e membership.Effect) {
 	if !isEvent {
 		return
 	}
-	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Incarnation: e.Ref.Incarnation, Why: e.Why}
+	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Name: e.Name, Incarnation: e.Ref.Incarnation, Why: e.Why}
 	if e.Other.ID != 0 || e.Other.Incarnation != 0 {
 		event.Other.ID = status.ID(e.Other.ID)
 		if m, ok := r.members.Holder(e.Other.ID); ok && m.Incarnation == e.Other.Incarnation {
@@ -69,9 +69,12 @@ func level(e status.Event) slog.Level {
 
 // attrs returns what the log says about an event.
 func attrs(e status.Event) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 5)
+	attrs := make([]slog.Attr, 0, 6)
 	if e.Incarnation != 0 {
 		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("incarnation", e.Incarnation))
+	}
+	if e.Name != "" {
+		attrs = append(attrs, slog.String("name", e.Name))
 	}
 	attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
 	if e.Kind == status.EventDegraded || e.Kind == status.EventHealed {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
@@ -33,6 +34,7 @@ func (r *reports) end(e status.Event, ref ring.Ref) {
 func (r *reports) listGone(now time.Time, identity string, present func(id uint64) bool) []status.Gone {
 	list := []status.Gone{}
 	seen := make(map[status.ID]struct{})
+	var describer membership.Describer
 	for _, d := range slices.Backward(r.gone) { // of several with one ID the latest counts
 		e := d.event
 		if now.Sub(e.Time) > status.GoneFor {
@@ -47,7 +49,7 @@ func (r *reports) listGone(now time.Time, identity string, present func(id uint6
 		if e.Kind == status.EventDead {
 			g.State = status.StateDead
 		}
-		fill(&g.Member, d.record, identity)
+		fill(&g.Member, d.record, identity, &describer)
 		for _, l := range g.Links {
 			g.Entries = append(g.Entries, l.To)
 		}

@@ -174,9 +174,9 @@ var attacks = []struct {
 		}
 		tr.log.WaitFor(t, "before registration", "at most 64 are allowed")
 	}},
-	{"D1", "4097 bytes before registration", func(t *testing.T, tr hostile) {
-		sendRaw(t, tr, frame(control.TypeRegister, make([]byte, 4<<10-3)))
-		tr.log.WaitFor(t, "before registration", "rule R11", "4097 bytes")
+	{"D1", "8193 bytes before registration", func(t *testing.T, tr hostile) {
+		sendRaw(t, tr, frame(control.TypeRegister, make([]byte, 8<<10-3)))
+		tr.log.WaitFor(t, "before registration", "rule R11", "8193 bytes")
 	}},
 	{"D2", "a member's heartbeats of nil elements", func(t *testing.T, tr hostile) {
 		for _, n := range []int{100 << 10, 2 << 20} {

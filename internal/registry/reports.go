@@ -21,6 +21,7 @@ type reports struct {
 
 // record is what one incarnation has reported.
 type record struct {
+	info   *ring.Info // what it says of itself, nil if nothing
 	joined time.Time
 	heard  time.Time    // the latest heartbeat
 	status *status.Node // the latest, never changed in place; nil before the first
@@ -42,12 +43,12 @@ func (t *totals) add(s *status.Node, present bool) {
 }
 
 // begin adds a record for an incarnation that has none.
-func (r *reports) begin(ref ring.Ref) {
+func (r *reports) begin(ref ring.Ref, info *ring.Info) {
 	if r.records == nil {
 		r.records = make(map[ring.Ref]*record)
 	}
 	if r.records[ref] == nil {
-		r.records[ref] = &record{joined: time.Now()}
+		r.records[ref] = &record{info: info, joined: time.Now()}
 	}
 }
 

@@ -231,6 +231,8 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		defer r.mu.Unlock()
 		r.members.Stuck(r.now(), s.member.Ref(), stuck)
 		r.wake()
+	case control.TypeLookup:
+		return s.lookup(body)
 	case control.TypeTraced:
 		var traced control.Traced
 		if err := s.conn.Decode(body, &traced); err != nil {

@@ -38,6 +38,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 		m, present := r.members.Holder(ref.ID)
 		return present && m.Incarnation == ref.Incarnation
 	})
+	var describer membership.Describer
 	members := r.members.All()
 	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
@@ -45,7 +46,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 		*row = emptyMember(peer(m), m.Incarnation)
 		row.State = memberStates[r.members.State(m.Ref())]
 		row.Admission = r.showAdmission(m.Ref())
-		fill(row, r.reports.records[m.Ref()], s.Identity)
+		fill(row, r.reports.records[m.Ref()], s.Identity, &describer)
 		if view, ok := r.members.View(m.ID); ok {
 			for _, e := range view.Entries {
 				row.Entries = append(row.Entries, status.ID(e.ID))
@@ -65,9 +66,9 @@ func emptyMember(p status.Peer, incarnation uint64) status.Member {
 	}
 }
 
-// fill adds what a member has reported, if there is a record. Heartbeats do not carry the identity
-// of the ring.
-func fill(m *status.Member, rec *record, identity string) {
+// fill adds what a member has said, if there is a record. Heartbeats do not carry the identity of the
+// ring, or what the member says of itself.
+func fill(m *status.Member, rec *record, identity string, d *membership.Describer) {
 	if rec == nil {
 		return
 	}
@@ -78,6 +79,8 @@ func fill(m *status.Member, rec *record, identity string) {
 	if m.Epoch > 0 {
 		m.Identity = identity
 	}
+	said := d.Describe(ring.Ref{}, "", rec.info)
+	m.Name, m.Tags, m.Services = said.Name, said.Tags, said.Services
 }
 
 // cloneNonNil copies a list. The copy is never nil: in JSON an empty list reads better than null.

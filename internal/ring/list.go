@@ -19,12 +19,14 @@ import (
 type List struct {
 	n      int
 	blocks [][]entry // none is empty
+	infos  [][]*Info // by block, as long as it; nil for a block without any; nil if there are none at all
 }
 
 // Listed is a member on a list.
 type Listed struct {
 	Ref
-	Idle bool // it takes no part in traffic runs
+	Idle bool  // it takes no part in traffic runs
+	Info *Info // nil if it says nothing
 }
 
 // entry is a Listed in 16 bytes.
@@ -47,8 +49,60 @@ func (m Listed) entry() entry {
 	return e
 }
 
-func (e entry) inc() uint64    { return e.mark & MaxListed }
-func (e entry) listed() Listed { return Listed{Ref{e.id, e.inc()}, e.mark&idleMark != 0} }
+func (e entry) inc() uint64 { return e.mark & MaxListed }
+
+func (e entry) listed(info *Info) Listed {
+	return Listed{Ref{e.id, e.inc()}, e.mark&idleMark != 0, info}
+}
+
+// stretch is a block, or a part of one.
+type stretch struct {
+	entries []entry
+	infos   []*Info // nil, or as long as entries
+}
+
+func (l *List) block(i int) stretch {
+	if l.infos == nil {
+		return stretch{l.blocks[i], nil}
+	}
+	return stretch{l.blocks[i], l.infos[i]}
+}
+
+func (s stretch) info(at int) *Info {
+	if s.infos == nil {
+		return nil
+	}
+	return s.infos[at]
+}
+
+// part is the members from one place up to another.
+func (s stretch) part(from, to int) stretch {
+	if s.infos == nil {
+		return stretch{s.entries[from:to], nil}
+	}
+	return stretch{s.entries[from:to], s.infos[from:to]}
+}
+
+// appendTo appends the stretch to one that has infos, or room for none.
+func (s stretch) appendTo(to stretch, withInfos bool) stretch {
+	switch to.entries = append(to.entries, s.entries...); {
+	case !withInfos:
+	case s.infos != nil:
+		to.infos = append(to.infos, s.infos...)
+	default:
+		to.infos = append(to.infos, make([]*Info, len(s.entries))...)
+	}
+	return to
+}
+
+// own is a copy with memory of its own, and without infos if no member has one.
+func (s stretch) own() stretch {
+	infos := s.infos
+	if !slices.ContainsFunc(infos, func(i *Info) bool { return i != nil }) {
+		infos = nil
+	}
+	return stretch{slices.Clone(s.entries), slices.Clone(infos)}
+}
 
 // A block has at most maxBlock members, and at least minBlock but for the last. Blocks that are cut
 // from a longer stretch have about fullBlock, so that there is room for more.
@@ -69,7 +123,7 @@ func (l *List) Len() int {
 // Find finds the member with an ID.
 func (l *List) Find(id uint64) (Listed, bool) {
 	if b, i, ok := l.find(id); ok {
-		return l.blocks[b][i].listed(), true
+		return l.blocks[b][i].listed(l.block(b).info(i)), true
 	}
 	return Listed{}, false
 }
@@ -92,9 +146,9 @@ func (l *List) find(id uint64) (block, at int, ok bool) {
 
 // At returns the member at a place from 0 to Len()-1.
 func (l *List) At(place int) Listed {
-	for _, b := range l.blocks {
+	for i, b := range l.blocks {
 		if place < len(b) {
-			return b[place].listed()
+			return b[place].listed(l.block(i).info(place))
 		}
 		place -= len(b)
 	}
@@ -107,9 +161,10 @@ func (l *List) All() iter.Seq[Listed] {
 		if l == nil {
 			return
 		}
-		for _, b := range l.blocks {
-			for _, e := range b {
-				if !yield(e.listed()) {
+		for i := range l.blocks {
+			b := l.block(i)
+			for at, e := range b.entries {
+				if !yield(e.listed(b.info(at))) {
 					return
 				}
 			}
@@ -124,9 +179,9 @@ func (l *List) With(members ...Listed) *List {
 	for _, m := range members {
 		switch known, ok := l.Find(m.ID); {
 		case !ok:
-			edits = append(edits, edit{m.entry(), 1})
+			edits = append(edits, edit{m.entry(), m.Info, 1})
 		case known.Incarnation < m.Incarnation:
-			edits = append(edits, edit{m.entry(), 0})
+			edits = append(edits, edit{m.entry(), m.Info, 0})
 		}
 	}
 	return l.apply(edits)
@@ -138,7 +193,7 @@ func (l *List) Without(over ...Ref) *List {
 	var edits []edit
 	for _, r := range over {
 		if known, ok := l.Find(r.ID); ok && known.Incarnation <= r.Incarnation {
-			edits = append(edits, edit{entry{id: r.ID}, -1})
+			edits = append(edits, edit{entry{id: r.ID}, nil, -1})
 		}
 	}
 	return l.apply(edits)
@@ -147,6 +202,7 @@ func (l *List) Without(over ...Ref) *List {
 // edit puts a member on a list, or takes one off.
 type edit struct {
 	entry
+	info *Info
 	grow int // 1 for a member with another ID, 0 for a later incarnation, -1 to take it off
 }
 
@@ -162,8 +218,8 @@ func (l *List) apply(edits []edit) *List {
 		l = &List{blocks: [][]entry{nil}}
 	}
 	next := &List{blocks: make([][]entry, 0, len(l.blocks)+1)}
-	var open []entry // behind next.blocks, and too short for a block
-	for i, b := range l.blocks {
+	var open stretch // behind next.blocks, and too short for a block
+	for i := range l.blocks {
 		mine := len(edits)
 		if i+1 < len(l.blocks) {
 			mine = 0
@@ -171,64 +227,81 @@ func (l *List) apply(edits []edit) *List {
 				mine++
 			}
 		}
-		if mine == 0 && len(open) == 0 {
+		b := l.block(i)
+		if mine == 0 && len(open.entries) == 0 {
 			next.add(b)
 			continue
 		}
 		open = merge(open, b, edits[:mine])
 		edits = edits[mine:]
-		if len(open) >= minBlock {
+		if len(open.entries) >= minBlock {
 			next.cut(open)
-			open = nil
+			open = stretch{}
 		}
 	}
 	next.cut(open)
 	return next
 }
 
-// merge returns open, and behind it a block with its edits, in a new slice.
-func merge(open, block []entry, edits []edit) []entry {
-	room := len(open) + len(block)
+// merge returns open, and behind it a block with its edits, in new memory.
+func merge(open, block stretch, edits []edit) stretch {
+	room := len(open.entries) + len(block.entries)
+	infos := open.infos != nil || block.infos != nil
 	for _, e := range edits {
 		room += e.grow
+		infos = infos || e.info != nil
 	}
-	merged := append(make([]entry, 0, room), open...)
+	merged := stretch{entries: make([]entry, 0, room)}
+	if infos {
+		merged.infos = make([]*Info, 0, room)
+	}
+	merged = open.appendTo(merged, infos)
 	for _, e := range edits {
 		i := 0
-		for i < len(block) && block[i].id < e.id {
+		for i < len(block.entries) && block.entries[i].id < e.id {
 			i++
 		}
-		merged = append(merged, block[:i]...)
-		block = block[i:]
-		if len(block) > 0 && block[0].id == e.id {
-			block = block[1:]
+		merged = block.part(0, i).appendTo(merged, infos)
+		if i < len(block.entries) && block.entries[i].id == e.id {
+			i++
 		}
+		block = block.part(i, len(block.entries))
 		if e.grow >= 0 {
-			merged = append(merged, e.entry)
+			merged.entries = append(merged.entries, e.entry)
+			if infos {
+				merged.infos = append(merged.infos, e.info)
+			}
 		}
 	}
-	return append(merged, block...)
+	return block.appendTo(merged, infos)
 }
 
 // add appends a block.
-func (l *List) add(b []entry) {
-	l.blocks = append(l.blocks, b)
-	l.n += len(b)
+func (l *List) add(b stretch) {
+	if b.infos != nil && l.infos == nil {
+		l.infos = make([][]*Info, len(l.blocks), cap(l.blocks))
+	}
+	l.blocks = append(l.blocks, b.entries)
+	if l.infos != nil {
+		l.infos = append(l.infos, b.infos)
+	}
+	l.n += len(b.entries)
 }
 
 // cut appends members as one block or more, or as none. Each block has memory of its own, since some
 // outlive others.
-func (l *List) cut(members []entry) {
+func (l *List) cut(members stretch) {
+	n := len(members.entries)
 	switch {
-	case len(members) == 0:
+	case n == 0:
 		return
-	case len(members) <= maxBlock:
+	case n <= maxBlock:
 		l.add(members)
 		return
 	}
-	for pieces := (len(members) + fullBlock - 1) / fullBlock; pieces > 0; pieces-- {
-		n := len(members) / pieces
-		l.add(slices.Clone(members[:n]))
-		members = members[n:]
+	for pieces := (n + fullBlock - 1) / fullBlock; pieces > 0; pieces-- {
+		take := len(members.entries) / pieces
+		l.add(members.part(0, take).own())
+		members = members.part(take, len(members.entries))
 	}
 }

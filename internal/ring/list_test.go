@@ -48,6 +48,7 @@ func TestListAgainstModel(t *testing.T) {
 		was  []Listed
 	}
 	var before []former
+	infos := []*Info{NewInfo("a", nil, nil), NewInfo("b", nil, []string{"s"}), nil}
 	ids := uint64(1)
 	for round := range rounds {
 		if round%100 == 0 { // the list grows and shrinks
@@ -60,7 +61,11 @@ func TestListAgainstModel(t *testing.T) {
 			few = rng.IntN(1500)
 		}
 		for range few {
-			with = append(with, Listed{Ref{rng.Uint64N(ids), rng.Uint64N(4)}, rng.IntN(3) == 0})
+			x := Listed{Ref{rng.Uint64N(ids), rng.Uint64N(4)}, rng.IntN(3) == 0, nil}
+			if inform := round / 200 % 3; inform == 1 || inform == 2 && x.ID%100 == 0 { // all, none, or few of them
+				x.Info = infos[rng.IntN(len(infos))]
+			}
+			with = append(with, x)
 			without = append(without, Ref{rng.Uint64N(ids), rng.Uint64N(4)})
 		}
 		was := m.sorted()
@@ -121,6 +126,9 @@ func (l *List) check(want []Listed) error {
 	if l == nil {
 		return nil
 	}
+	if l.infos != nil && len(l.infos) != len(l.blocks) {
+		return fmt.Errorf("%d blocks of infos for %d blocks", len(l.infos), len(l.blocks))
+	}
 	room := 0
 	for i, b := range l.blocks {
 		room += cap(b)
@@ -155,7 +163,7 @@ func (l *List) unshared(other *List) (n int) {
 
 // Incarnations up to MaxListed are kept beside the mark of idle members.
 func TestListKeepsLargeIncarnations(t *testing.T) {
-	want := []Listed{{Ref{1, MaxListed}, true}, {Ref{1<<64 - 1, MaxListed}, false}, {Ref{2, 0}, true}}
+	want := []Listed{{Ref{1, MaxListed}, true, nil}, {Ref{1<<64 - 1, MaxListed}, false, nil}, {Ref{2, 0}, true, nil}}
 	l := (*List)(nil).With(want...)
 	want[1], want[2] = want[2], want[1]
 	if got := slices.Collect(l.All()); !slices.Equal(got, want) {

@@ -212,7 +212,7 @@ func (c *churn) talk(ctx context.Context, n *churnNode) {
 		case <-timer.C:
 		}
 		if all := n.Members(); len(all) > 0 {
-			c.ledger.send(ctx, n, all[rand.IntN(len(all))])
+			c.ledger.send(ctx, n, all[rand.IntN(len(all))].ID)
 		}
 	}
 }

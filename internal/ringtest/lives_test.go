@@ -194,7 +194,7 @@ func passOn(ctx context.Context, n *ringtest.Node, body []byte) {
 	if len(all) == 0 {
 		return
 	}
-	to, next := all[rand.IntN(len(all))], []byte{body[0] - 1}
+	to, next := all[rand.IntN(len(all))].ID, []byte{body[0] - 1}
 	if rand.IntN(4) == 0 {
 		n.Cast(ctx, to, next)
 	} else {

@@ -135,8 +135,8 @@ func (g *grown) hops() {
 				to := n.Members()
 				to = to[:min(sinks, len(to))]
 				for range each {
-					for _, id := range to {
-						if err := n.Send(ctx, id, []byte("a number")); err != nil {
+					for _, sink := range to {
+						if err := n.Send(ctx, sink.ID, []byte("a number")); err != nil {
 							g.T.Error(err)
 							return
 						}

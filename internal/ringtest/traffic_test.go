@@ -361,7 +361,7 @@ func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range tr.Nodes[:4] {
-		if slices.Contains(n.Members(), newcomer.ID()) {
+		if slices.ContainsFunc(n.Members(), func(m status.MemberInfo) bool { return m.ID == newcomer.ID() }) {
 			t.Errorf("node %d counts on a newcomer that others do not know", n.ID())
 		}
 	}
@@ -370,7 +370,7 @@ func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range tr.Nodes[:4] {
-		for !slices.Contains(n.Members(), newcomer.ID()) {
+		for !slices.ContainsFunc(n.Members(), func(m status.MemberInfo) bool { return m.ID == newcomer.ID() }) {
 			runtime.Gosched() // the news that all are ready is under way
 		}
 		if err := n.Send(tr.Ctx(), newcomer.ID(), nil); err != nil {

@@ -50,10 +50,10 @@ func (p *process) retryJoin() {
 func (p *process) connected(c *conn) {
 	p.join.trying = false
 	p.join.conn = c
-	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc}}
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: follows(p.info)}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
-		r.Identity = n.local.Identity
+		r.Identity, r.Info, r.Follows, r.ListEpoch = n.local.Identity, n.info, follows(n.info), n.local.ListEpoch
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()
@@ -152,6 +152,8 @@ func (p *process) refused(c *conn, code control.Code) {
 				return
 			}
 		}
+	case control.CodeNameTaken:
+		p.nameRefused()
 	case control.CodeOtherRing:
 		p.otherRing()
 	case control.CodeIDTaken:

@@ -23,6 +23,7 @@ type judge struct {
 	all             []*incarnation
 	announcedDeaths int          // since resurrect
 	lanes           map[lane]int // the latest stream that was delivered
+	lists           map[version]string
 }
 
 // lane is what has streams in an order: a service between two incarnations.
@@ -52,7 +53,7 @@ type incarnation struct {
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, incarnations: make(map[ring.Ref]*incarnation), issued: make(map[uint64]ring.Ref), lanes: make(map[lane]int)}
+	return &judge{w: w, incarnations: make(map[ring.Ref]*incarnation), issued: make(map[uint64]ring.Ref), lanes: make(map[lane]int), lists: make(map[version]string)}
 }
 
 func (j *judge) fail(format string, args ...any) {
@@ -184,7 +185,7 @@ func (x *incarnation) markDead() {
 func (j *judge) excused(x *incarnation, r *registry) bool {
 	w := j.w
 	p := x.p
-	if j.superseded(x.ref) {
+	if j.superseded(x.ref) || j.namesake(x) {
 		return true // it was declared dead before, and came back all the same
 	}
 	return x.isOver() || x.leaving || j.otherRings(x, r) || j.lapsed(x) || x.n == nil || // it was not told that it was admitted

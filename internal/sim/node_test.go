@@ -16,6 +16,7 @@ type node struct {
 	p    *process
 	ref  ring.Ref
 	over bool
+	info *ring.Info // what it says of itself
 
 	local       *membership.NodeView // the latest view that it was told
 	use         *membership.NodeView // the view that it routes by
@@ -25,6 +26,7 @@ type node struct {
 	leaving     bool                 // it has asked to leave
 	released    bool                 // it was told that it may leave
 	confirmedAt Time                 // when it sent the latest message that the registry answered
+	listEpoch   uint64               // of its latest list
 	firstEpoch  uint64               // of the first manifest over the present connection, 0 before it came
 
 	links     []*link // by ID
@@ -47,8 +49,8 @@ type node struct {
 func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
-		w: w, p: p, ref: ref, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[streamOf]*inStream),
-		local: &membership.NodeView{Self: ref, Bits: w.bits},
+		w: w, p: p, ref: ref, info: p.info, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[streamOf]*inStream),
+		local: &membership.NodeView{Self: ref, Bits: w.bits, Follows: follows(p.info).Services()},
 	}
 	n.use = n.local
 	p.node = n
@@ -102,11 +104,21 @@ func (n *node) handleControl(c *conn, msg any) {
 		}
 		clear(n.dead) // an earlier registry may have declared incarnations dead that this manifest names
 		n.local = next
+		n.w.judge.checkList(n)
 		n.learnIncs()
 		if n.firstEpoch == 0 {
 			n.firstEpoch = m.Epoch
 		}
 		n.updateLinks()
+	case control.Handlers:
+		next, err := n.local.Handlers(m)
+		if n.failOn(err) {
+			return
+		}
+		if n.use == n.local {
+			n.use = next
+		}
+		n.local = next
 	case control.Update:
 		for _, g := range m.Gone {
 			n.endDead(g)
@@ -134,6 +146,7 @@ func (n *node) handleControl(c *conn, msg any) {
 			n.use = next
 		}
 		n.local = next
+		n.w.judge.checkList(n)
 		n.learnIncs()
 		n.updateLinks()
 	case control.Ready:

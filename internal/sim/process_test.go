@@ -1,5 +1,7 @@
 package sim
 
+import "github.com/x/ringdht/internal/ring"
+
 // state is the state of a process.
 type state uint8
 
@@ -24,6 +26,7 @@ type process struct {
 	token uint64       // of that incarnation
 	lie   lie          // what it does not pass on
 	cred  *credentials // nil in an open ring
+	info  *ring.Info   // what its next incarnation says of itself
 	done  bool         // it wants no further incarnation
 
 	maxInc   uint64 // the greatest incarnation that it knows of

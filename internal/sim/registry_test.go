@@ -48,6 +48,9 @@ func (w *world) startRegistry() {
 	if w.rings != nil {
 		w.rings.configure(w, &c)
 	}
+	if w.names != nil {
+		c.MaxWhole = w.names.whole
+	}
 	sec := w.newAuthority()
 	if sec != nil {
 		c.SignGone = sec.signGone
@@ -136,6 +139,9 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 		case errors.Is(err, membership.ErrEvicted):
 			code = control.CodeEvicted
 			r.w.judge.refusedLife(r, ring.Ref{ID: asked.ID, Incarnation: asked.Incarnation})
+		case errors.Is(err, membership.ErrNameTaken):
+			code = control.CodeNameTaken
+			r.w.judge.checkRefusedName(r, asked)
 		case errors.Is(err, membership.ErrIDTaken):
 			code = control.CodeIDTaken
 		}
@@ -198,6 +204,7 @@ func (r *registry) step() {
 	r.w.judge.checkReports(r)
 	r.w.judge.checkRings(r)
 	r.w.judge.checkMembers(r)
+	r.w.judge.checkNames(r)
 	r.save()
 	if next == 0 {
 		return

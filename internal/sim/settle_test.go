@@ -40,6 +40,9 @@ func (w *world) settle() {
 	if w.rings != nil {
 		w.rings.fails = 0
 	}
+	if w.names != nil {
+		w.names.rest = true
+	}
 	w.endImpostor()
 	if w.registry.p.state == dead {
 		w.startRegistry()

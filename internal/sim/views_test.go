@@ -145,6 +145,10 @@ func (j *judge) ideal() string {
 			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), l.Others.Len(), len(all), l.Members)
 		case !areMembers(l, all):
 			return sprintf("%v lists incarnations that are over: %v", m.Ref(), slices.Collect(l.Others.All()))
+		case j.wrongInfo(l) != "":
+			return sprintf("%v has a wrong list: %s", m.Ref(), j.wrongInfo(l))
+		case !l.Listed:
+			return sprintf("%v does not know that it is on the lists", m.Ref())
 		case n > 1 && x.n.linkTo(successors[0]) == nil:
 			return sprintf("%v has no link to its successor", m.Ref())
 		case x.n.p.join.conn == nil:

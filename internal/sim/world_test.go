@@ -42,6 +42,7 @@ type world struct {
 	rings        *rings        // nil but from ringsFrom on
 	liars        *liars        // nil but from liarsFrom on
 	security     *security     // nil but from secureFrom on
+	names        *names        // nil but from namesFrom on
 	quiet        bool          // no node sends
 	generation   int
 	registry     *registry
@@ -62,6 +63,8 @@ type counters struct {
 	accepted, delivered, unknown, frames   int
 	bundled                                int // messages that shared a frame
 	left                                   int // messages returned because the sink left
+	standby                                int // refusals of names
+	services                               int // lists of services that were compared
 	full, dropped, down, overshot, detours int
 	deaths, births, faults, renewals       int
 	liars, named                           int // members that lied, and those that were named
@@ -129,6 +132,9 @@ func newWorld(seed uint64) *world {
 	if kind(seed) == kind(liarsFrom) {
 		w.liars, w.handicap, w.calm = newLiars(seed), liarInside, false
 	}
+	if kind(seed) == kind(namesFrom) {
+		w.names = newNames(seed)
+	}
 	if kind(seed) == kind(ringsFrom) {
 		w.rings, w.calm = newRings(w), false
 	}
@@ -184,7 +190,7 @@ func (w *world) kick() {
 
 // spawn starts a node's process, at the place of an old one or at a new place.
 func (w *world) spawn(old *process) *process {
-	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}, cred: w.newCredentials()}
+	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}, cred: w.newCredentials(), info: w.names.draw()}
 	p.addr = fmt.Sprintf("host%d", p.place)
 	if old != nil {
 		p.place, p.addr = old.place, old.addr

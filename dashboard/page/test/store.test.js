@@ -12,7 +12,7 @@ import { hopsSince } from "../charts.js";
 
 const full = {
   t: 1000,
-  members: [["5", "a:1", "11", 900, [1]], ["9", "b:1", "12", 900, [0]]],
+  members: [["5", "a:1", "11", 900, [1], "worker-1"], ["9", "b:1", "12", 900, [0]]],
   rows: [[0, 2, 1, 2, 3, 4, 5, 6, [7]], [1, 0, 0, 0, 0, 0, 0, 0, [-1]]],
   ring: { epoch: 1, offsets: [1] }, gone: [["7", "c:1", "10", "dead", 950, "silent", 940, 4, 5, 6]], degraded: [["5", "9", "cut"]],
   total: { sent: 1 }, hops: [0, 2], latency: [[1], 5], flow: [1, 2, 3, 0], running: null, runs: [],
@@ -25,6 +25,8 @@ test("the first update has it all, the next ones what is new", () => {
   assert.ok(c.first && c.members && c.has("total") && c.history.length === 1);
   assert.deepEqual(c.rows, [0, 1]);
   assert.deepEqual([s.members[0].state, s.members[0].relayed, s.members[0].relayRate, s.members[0].links], ["active", 3, 6, [7]]);
+  assert.deepEqual(s.members.map((m) => m.name), ["worker-1", ""]);
+  assert.ok(matches(s.members[0], ["work"]) && !matches(s.members[1], ["work"]));
   assert.equal(s.byID.get("9"), 1);
   assert.deepEqual(s.gone[0], { id: "7", addr: "c:1", incarnation: "10", state: "dead", when: 950, why: "silent", heard: 940, sent: 4, delivered: 5, relayed: 6 });
   assert.deepEqual([...s.odd], [["5", 1], ["9", 1]]);
@@ -199,6 +201,9 @@ test("a node's facts", () => {
     streams: { outgoing: 1, incoming: 2, in_flight: 100, window: 200 }, limits: { send_buffer: 100, receive_buffer: 100, handler_backlog: 0 },
   };
   const by = new Map(facts(m, Date.parse("2026-01-01T00:01:05Z")));
+  assert.ok(!by.has("name") && !by.has("tags") && !by.has("services"));
+  const said = new Map(facts({ ...m, name: "worker-1", tags: { zone: "a", disk: "ssd" }, services: ["count", "sum"] }, 0));
+  assert.deepEqual([said.get("name"), said.get("tags"), said.get("services")], ["worker-1", "disk=ssd, zone=a", "count, sum"]);
   assert.equal(by.get("joined"), "1 min ago");
   assert.equal(by.get("last report"), "–");
   assert.equal(by.get("dropped"), "6 queue full");

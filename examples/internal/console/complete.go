@@ -101,11 +101,16 @@ func (c *Console) abbreviated(start string) (fits []string) {
 	return fits
 }
 
-// nodeNames adds IDs, and addresses if start begins one.
+// nodeNames adds IDs and names, and addresses if start begins one.
 func (c *Console) nodeNames(start string, add func(string)) {
 	nodes := c.nodes()
 	for _, p := range nodes {
 		add(p.ID.String())
+	}
+	if c.Known != nil {
+		for _, name := range c.Known() {
+			add(name)
+		}
 	}
 	if start == "" {
 		return

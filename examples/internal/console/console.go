@@ -37,6 +37,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -62,6 +63,9 @@ type Console struct {
 	Elsewhere Elsewhere
 	// Nodes returns the nodes that arguments can name now.
 	Nodes func() Nodes
+	// Named returns the node that has a name, and Known the names to complete. They may be nil.
+	Named func(name string) (ringdht.ID, bool)
+	Known func() []string
 	// Ended is called at the end of the input, when no command runs any more. Run waits on
 	// after that.
 	Ended func()
@@ -209,8 +213,17 @@ func (c *Console) nodes() Nodes {
 	return c.Nodes()
 }
 
-// Node returns the ID that an argument names, see [Nodes.Find].
-func (c *Call) Node(arg int) (ringdht.ID, error) { return c.console.nodes().Find(c.Args[arg]) }
+// Node returns the ID that an argument stands for: digits are an ID, and else the name of a node counts
+// first. For the rest see [Nodes.Find].
+func (c *Call) Node(arg int) (ringdht.ID, error) {
+	text := c.Args[arg]
+	if _, err := strconv.ParseUint(text, 10, 64); err != nil && c.console.Named != nil {
+		if id, ok := c.console.Named(text); ok {
+			return id, nil
+		}
+	}
+	return c.console.nodes().Find(text)
+}
 
 // Means reports whether a word is the name of a command, or short for it.
 func (c *Call) Means(word, name string) bool {

@@ -44,7 +44,7 @@ func (n Nodes) Find(text string) (ringdht.ID, error) {
 	}
 	switch len(found) {
 	case 0:
-		return 0, Usagef("no node matches %q: give an ID, an address, or a part of one, such as 42* or :8080", text)
+		return 0, Usagef("no node matches %q: give an ID, a name, an address, or a part of one, such as 42* or :8080", text)
 	case 1:
 		return id, nil
 	}

@@ -12,6 +12,8 @@ var words = strings.NewReplacer(
 	"WithCodec", "-codec",
 	"WithGrace", "-grace",
 	"WithID", "-id",
+	"WithName", "-name",
+	"WithTags", "-tag",
 	"WithLease", "-lease",
 	"WithListen", "-listen",
 	"WithMaxPayload", "-max-payload",

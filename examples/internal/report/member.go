@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,17 +25,26 @@ func NamesIn(s *status.Snapshot) console.Names {
 // Members lists the members of a snapshot, with their rates.
 func Members(s *status.Snapshot, m *meter.Meter, width int) string {
 	names := NamesIn(s)
-	t := table.New(table.Right("ID"), table.Left("address").Rank(4), table.Left("state"),
+	named := slices.ContainsFunc(s.Members, func(m status.Member) bool { return m.Name != "" })
+	columns := []table.Column{table.Right("ID"), table.Left("address").Rank(4), table.Left("state"),
 		table.Right("delivered\nin all").Rank(1), table.Right("delivered\nnow").Rank(5), table.Right("relayed\nin all").Rank(2),
-		table.Right("relayed\nnow").Rank(6), table.Right("dropped").Rank(3), table.Right("queued").Rank(7), table.Right("heard").Rank(8))
+		table.Right("relayed\nnow").Rank(6), table.Right("dropped").Rank(3), table.Right("queued").Rank(7), table.Right("heard").Rank(8)}
+	if named {
+		columns = slices.Insert(columns, 1, table.Left("name").Rank(0))
+	}
+	t := table.New(columns...)
 	for i := range s.Members {
 		n := &s.Members[i]
 		delivered, relayed := "-", "-"
 		if r, ok := m.Of(n); ok {
 			delivered, relayed = table.Rate(r.Delivered), table.Rate(r.Relayed)
 		}
-		t.Row(names.ID(n.ID), names.Addr(n.Peer), n.State, n.Counters.Delivered, delivered, n.Counters.Relayed, relayed,
-			Dropped(&n.Counters), table.Bytes(n.Counters.Queued), Heard(s, n))
+		row := []any{names.ID(n.ID), names.Addr(n.Peer), n.State, n.Counters.Delivered, delivered, n.Counters.Relayed, relayed,
+			Dropped(&n.Counters), table.Bytes(n.Counters.Queued), Heard(s, n)}
+		if named {
+			row = slices.Insert(row, 1, any(n.Name))
+		}
+		t.Row(row...)
 	}
 	return fit(t, width, "show-node shows all of one node.")
 }
@@ -54,6 +64,15 @@ func Member(s *status.Snapshot, i int, m *meter.Meter, width int) string {
 	var b strings.Builder
 	b.WriteString(table.Wrap(fmt.Sprintf("Node %d, host %s, port %s\n", n.ID, host, port), width))
 	t := table.New(table.Left(""), table.Text(""))
+	if n.Name != "" {
+		t.Row("  name", n.Name)
+	}
+	if len(n.Tags) > 0 {
+		t.Row("  tags", Tags(n.Tags))
+	}
+	if len(n.Services) > 0 {
+		t.Row("  services", strings.Join(n.Services, " "))
+	}
 	t.Row("  state", n.State)
 	t.Row("  incarnation", n.Incarnation)
 	t.Row("  epoch", fmt.Sprintf("%d, the ring's is %d", n.Epoch, s.Epoch))

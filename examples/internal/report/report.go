@@ -3,6 +3,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -24,14 +25,44 @@ func fit(t *table.Table, width int, shows string) string {
 	return text
 }
 
-// Peers lists nodes, a line each.
-func Peers(peers []ringdht.Peer, width int) string {
-	t := table.New(table.Left("host"), table.Right("port"), table.Right("ID"))
-	for _, p := range peers {
-		host, port := split(p)
-		t.Row(host, port, p.ID)
+// Peers lists nodes, a line each, with what they say of themselves if any of them says something.
+func Peers(nodes []status.MemberInfo, width int) string {
+	named := slices.ContainsFunc(nodes, func(m status.MemberInfo) bool { return m.Name != "" })
+	more := slices.ContainsFunc(nodes, func(m status.MemberInfo) bool { return len(m.Tags)+len(m.Services) > 0 })
+	columns := []table.Column{table.Left("host"), table.Right("port"), table.Right("ID")}
+	if named {
+		columns = append(columns, table.Left("name").Rank(1))
+	}
+	if more {
+		columns = append(columns, table.Left("tags").Rank(3), table.Left("services").Rank(2))
+	}
+	t := table.New(columns...)
+	for _, m := range nodes {
+		host, port := split(m.Peer)
+		row := []any{host, port, m.ID}
+		if named {
+			row = append(row, m.Name)
+		}
+		if more {
+			row = append(row, Tags(m.Tags), strings.Join(m.Services, " "))
+		}
+		t.Row(row...)
 	}
 	return fit(t, width, "")
+}
+
+// Tags writes down tags, sorted.
+func Tags(tags map[string]string) string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		all = append(all, key+"="+tags[key])
+	}
+	return strings.Join(all, " ")
+}
+
+// InfoOf is what a member of a snapshot says of itself.
+func InfoOf(m *status.Member) status.MemberInfo {
+	return status.MemberInfo{Peer: m.Peer, Incarnation: m.Incarnation, Name: m.Name, Tags: m.Tags, Services: m.Services}
 }
 
 // Table formats the routing table of a node.

@@ -19,7 +19,7 @@ func check(t *testing.T, got, want string) {
 }
 
 func TestPeers(t *testing.T) {
-	check(t, Peers([]ringdht.Peer{{ID: 7, Addr: "10.0.0.1:80"}, {ID: 65000, Addr: "[::1]:40001"}}, 0), `host       port     ID
+	check(t, Peers([]status.MemberInfo{{Peer: ringdht.Peer{ID: 7, Addr: "10.0.0.1:80"}}, {Peer: ringdht.Peer{ID: 65000, Addr: "[::1]:40001"}}}, 0), `host       port     ID
 10.0.0.1     80      7
 ::1       40001  65000
 `)
@@ -66,7 +66,7 @@ func TestForgedLines(t *testing.T) {
 	snapshot := &status.Snapshot{Members: make([]status.Member, 1)}
 	snapshot.Members[0].Peer = evil
 	for _, text := range []string{
-		Table(evil, new(ringdht.Table), 0), Peers([]ringdht.Peer{evil}, 0), Member(snapshot, 0, new(meter.Meter), 0), Members(snapshot, new(meter.Meter), 0),
+		Table(evil, new(ringdht.Table), 0), Peers([]status.MemberInfo{{Peer: evil}}, 0), Member(snapshot, 0, new(meter.Meter), 0), Members(snapshot, new(meter.Meter), 0),
 		Summary(&status.Summary{Wrong: []string{"a", evil.Addr}}, 0),
 		Events([]status.Event{{Node: evil, Incarnation: 1, Why: evil.Addr}}, NamesIn(snapshot), 0),
 		Runs([]status.Run{{Verdict: "WRONG: " + evil.Addr}}, 0),

@@ -27,6 +27,7 @@ func busy(bits int) *status.Snapshot {
 		m.Counters = status.Counters{Sent: 1e9, Delivered: 1e9, Relayed: 1e9, Queued: 1e8, Dropped: status.Dropped{QueueFull: 12345}}
 		m.Latency = status.Histogram{Counts: []int64{5, 0, 0, 7}}
 		m.Links = []status.Link{{To: m.ID, Up: true, Bytes: 1e12, Queued: 1e6}, {To: m.ID}}
+		m.Name, m.Tags, m.Services = "worker-"+m.ID.String(), map[string]string{"zone": "eu-west-1"}, []string{"count", "sum"}
 		m.Limits = status.Limits{SendBuffer: 8 << 20, ReceiveBuffer: 8 << 20, HandlerBacklog: 16 << 20}
 		m.Counters.SendBuffer, m.Counters.ReceiveBuffer, m.Counters.HandlerBacklog = 8<<20, 8<<20, 16<<20
 		m.Streams = status.Streams{Outgoing: 1000, Incoming: 1000, InFlight: 8 << 20, Window: 8 << 20}
@@ -53,14 +54,16 @@ func TestListingsFit(t *testing.T) {
 	for _, bits := range []int{16, 63} {
 		s := busy(bits)
 		var peers []ringdht.Peer
+		var infos []status.MemberInfo
 		for i := range s.Members {
 			peers = append(peers, s.Members[i].Peer)
+			infos = append(infos, InfoOf(&s.Members[i]))
 		}
 		m := new(meter.Meter)
 		names := NamesIn(s)
 		for _, width := range []int{80, 40} {
 			for what, text := range map[string]string{
-				"peers": Peers(peers, width), "table": routes(peers[0], peers[1:], width), "members": Members(s, m, width),
+				"peers": Peers(infos, width), "table": routes(peers[0], peers[1:], width), "members": Members(s, m, width),
 				"member": Member(s, 3, m, width), "events": Events(s.Events, names, width), "runs": Runs(s.Runs, width),
 				"degraded": Degraded(s.Degraded, names, width), "no links": Links(nil, nil, width),
 				"trace": Trace(peers[0].ID, peers[1].ID, []status.Hop{{ID: peers[1].ID, Elapsed: time.Minute}}, width),

@@ -1,0 +1,47 @@
+package control
+
+import (
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Messages in the range of extensions: an earlier program ignores them.
+const (
+	TypeLookup   wire.Type = 0x80 + iota // N which member has a name?
+	TypeFound                            // R the answer, at once
+	TypeHandlers                         // R in a large ring, before a Manifest or Announce: the handlers of a service
+)
+
+// Lookup asks which member has a name.
+type Lookup struct {
+	Ask  uint64 `json:"ask"`
+	Name string `json:"name"`
+}
+
+// Found is the answer to a Lookup. If no member has the name that was announced, Here is false, and
+// only Ask is set besides.
+type Found struct {
+	Ask         uint64     `json:"ask"`
+	Here        bool       `json:"here"`
+	ID          uint64     `json:"id"`
+	Incarnation uint64     `json:"inc"`
+	Addr        string     `json:"addr"`
+	Tags        []ring.Tag `json:"tags"`
+	Services    []string   `json:"services"`
+}
+
+// Handlers tells which members handle a service, in a ring whose lists are samples. It is for members
+// that have registered the service, and counts from the list with the same ListEpoch on, which follows.
+// A long one comes in parts.
+type Handlers struct {
+	ListEpoch    uint64     `json:"list_epoch"`
+	Service      string     `json:"service"`
+	Whole        bool       `json:"whole"` // what was told before does not count
+	Gone         []ring.Ref `json:"gone"`
+	Added        []uint64   `json:"added"` // these as in Announce
+	Incarnations []uint64   `json:"incs"`
+	Idle         []uint64   `json:"idle"`
+	Names        []string   `json:"names"`
+	ProfileOf    []uint64   `json:"profile_of"`
+	Profiles     []Profile  `json:"profiles"`
+}
