@@ -117,3 +117,8 @@ func (s *Service) SendValue(ctx context.Context, to ID, v any) error {
 func (s *Service) Cast(ctx context.Context, to ID, body []byte) error {
 	return s.n.n.Cast(ctx, s.port, to, body)
 }
+
+// Flush waits until all messages accepted before the call for this sink are delivered, or left
+// undelivered and told to the callback of [Service.OnUndelivered]. It lists nothing, so it takes
+// nothing away from [Node.Flush]. The error matches the cause of ctx if ctx ended first.
+func (s *Service) Flush(ctx context.Context, sink ID) error { return s.n.n.AwaitSink(ctx, sink) }

@@ -79,6 +79,14 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	return failed, err
 }
 
+// AwaitSink waits as Flush does for deliveries to a sink, and takes nothing away from Flush.
+func (n *Node) AwaitSink(ctx context.Context, sink status.ID) error {
+	if err := n.inc.Load().plane.Await(ctx, uint64(sink)); err != nil {
+		return fmt.Errorf("ringdht: %s: waiting for deliveries: %w", n.label(), n.ended(err))
+	}
+	return nil
+}
+
 // awaitDeliveries waits as Flush does, and leaves what was not delivered for Close to return.
 func (inc *incarnation) awaitDeliveries(ctx context.Context) error {
 	return inc.awaitError(inc.plane.Await(ctx))
