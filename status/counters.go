@@ -47,12 +47,12 @@ type Dropped struct {
 	Stale     int64 `json:"stale"`      // of no stream that is known here, as those of an earlier incarnation
 	Malformed int64 `json:"malformed"`  // it makes no sense: its body, its source or its port
 	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams, of which the source was told, or of too many unknown sources
-	Unknown   int64 `json:"unknown"`    // of a type that this program does not know, from a later one
+	Unknown   int64 `json:"unknown"`    // of a type that this program does not know, or for a service that the node does not handle
 }
 
-// Sum adds up all reasons but Stale and Unknown. A stale frame is of no stream that is known, and
-// one of an unknown type does not count on being understood. So their drops are no trouble of the
-// ring.
+// Sum adds up all reasons but Stale and Unknown. A stale frame is of no stream that is known. One of
+// an unknown type does not count on being understood, and the source of a stream hears that there is no
+// such service. So their drops are no trouble of the ring.
 func (d *Dropped) Sum() (sum int64) {
 	for _, n := range [...]int64{d.QueueFull, d.LinkDown, d.NoRoute, d.HopLimit, d.Overshoot, d.InboxFull, d.Malformed, d.Refused} {
 		if sum += n; sum < 0 { // the values come from nodes, which may say anything

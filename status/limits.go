@@ -12,11 +12,12 @@ package status
 // least are 4 KiB, and 16 KiB for LinkQueue.
 type Limits struct {
 	// SendBuffer is the number of bytes accepted and not known to be delivered, for all sinks. At
-	// the bound Send waits. One sink gets at most a quarter of it. Default 8 MiB.
+	// the bound Send waits. One service of a sink gets at most a quarter of it. Default 8 MiB.
 	SendBuffer int `json:"send_buffer"`
 	// ReceiveBuffer is the number of bytes received and not yet taken by the handler, for all
 	// sources, which are granted shares of it. Beyond the bound frames are dropped and sent again.
-	// Default 8 MiB.
+	// Where a node handles several services, half of it is divided among them, and is at least two
+	// of the longest messages for each. Default 8 MiB.
 	ReceiveBuffer int `json:"receive_buffer"`
 	// HandlerBacklog is the number of bytes that handlers have sent beyond windows. At the bound
 	// their Send returns ErrBacklog. Default 16 MiB.
@@ -24,9 +25,10 @@ type Limits struct {
 	// LinkQueue is the number of bytes that wait for one link to be relayed. Beyond the bound
 	// frames are dropped and sent again. Sources wait if an eighth of it is theirs. Default 4 MiB.
 	LinkQueue int `json:"link_queue"`
-	// Handlers is the number of concurrent handler calls. Further messages wait. Default 256.
+	// Handlers is the number of concurrent handler calls of a service. Further messages wait. Default
+	// 256.
 	Handlers int `json:"handlers"`
-	// Streams is the number of sources that may have a stream to this node; others are refused. A
-	// source that has left the ring gives up its place. Default 65,536.
+	// Streams is the number of streams to this node, one of each source for each service; others are
+	// refused. A source that has left the ring gives up its places. Default 65,536.
 	Streams int `json:"streams"`
 }

@@ -49,7 +49,7 @@ type Link struct {
 }
 
 // Streams is the state of a node's streams. A stream carries all messages from one source to
-// one sink. It opens with the first of them, and ends after a minute without any. All fields
+// one service of a sink. It opens with the first of them, and ends after a minute without any. All fields
 // are gauges.
 type Streams struct {
 	Outgoing int   `json:"outgoing"`  // streams to sinks

@@ -152,10 +152,13 @@ func (c *capture) conversation() {
 func (c *capture) frames() {
 	c.title("The other frames between nodes")
 	c.frame("refuses a stream: this sink remembers a later life", frame(wire.Refuse, 1000, 2000, 77, string(wire.RefuseBody{SourceIncarnation: 5, Reason: wire.RefuseOlder, Remembered: 9}.Append(nil))), "source incarnation 5, reason 3, remembered 9")
+	c.frame("for a named service, which is number 1 of its source", on(1, frame(wire.Open, 2000, 1000, 78, string(wire.OpenBody{Incarnation: 5, Service: "jobs"}.Append(nil)))), "source incarnation, name")
+	c.frame("refuses it: there is no such service", on(1, frame(wire.Refuse, 1000, 2000, 78, string(wire.RefuseBody{SourceIncarnation: 5, Reason: wire.RefuseService}.Append(nil)))), "source incarnation, reason 4")
 	c.frame("with two ranges of held messages", frame(wire.Ack, 1000, 2000, 500, string(wire.AckBody{Received: 2, Window: 4096, Round: 3}.Append(nil, []wire.Range{{From: 1, N: 2}, {From: 5, N: 1}}))), "received 2 (500 and 501 are here, not handled), window 4096, round 3; held 503, 504 and 507")
 	c.frame("with three messages, a bundle", joinedFrame(frame(wire.Data, 2000, 1000, 500, "ab"), frame(wire.Data, 2000, 1000, 501, ""), frame(wire.Data, 2000, 1000, 502, "c")), "count 3; length 2, ab (message 500); length 0 (501); length 1, c (502)")
 	c.frame("", frame(wire.Reset, 1000, 2000, 500, ""), "")
 	c.frame("", frame(wire.Cast, 2000, 1000, 0, "lost or not"), "the message")
+	c.frame("for a named service", on(1, frame(wire.Cast, 2000, 1000, 0, string(wire.AppendNamed(nil, "jobs", []byte("lost or not"))))), "name, the message")
 	c.frame("", frame(wire.Trace, 2000, 1000, 0x1234, ""), "")
 	c.frame("", frame(wire.Traced, 1000, 2000, 0x1234, string(wire.TracedBody{Hops: 2, Last: true}.Append(nil))), "hops 2, last")
 	c.frame("", frame(wire.NoRoute, 1000, 3000, 77, string(wire.NoRouteBody{Type: wire.Open, Reason: wire.NoSuchNode, Dst: 2500}.Append(nil))), "of an Open, reason 1, for node 2500")

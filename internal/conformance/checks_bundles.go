@@ -95,24 +95,6 @@ var bundleSinkChecks = []check{
 			return s.a.pong(s.conn, 45)
 		})
 	}},
-	{"R68", true, "messages on a reserved port are not taken, also in a bundle", func(w *world) error {
-		return w.streaming(func(s *source) error {
-			f := s.message(0)
-			f[6] = 77
-			s.conn.Write(f)
-			if s.bundles {
-				f = s.bundle(0, 3)
-				f[6] = 77
-				s.conn.Write(f)
-			}
-			if _, _, err := s.sync(1, 0); err != nil {
-				return err
-			}
-			s.data(0)
-			_, _, err := s.sync(1, 1)
-			return errors.Join(err, s.received(1, 0))
-		})
-	}},
 	{"R87", true, "each Opened of a stream grants bundles, or none does", func(w *world) error {
 		return w.streaming(func(s *source) error {
 			granted := s.bundles

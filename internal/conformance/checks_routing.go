@@ -154,7 +154,7 @@ var routingChecks = []check{
 			return nil
 		})
 	}},
-	{"R68", true, "bodies of wrong lengths, reserved ports and unknown reasons drop the frame only", func(w *world) error {
+	{"R68", true, "bodies of wrong lengths, casts on reserved ports and unknown reasons drop the frame only", func(w *world) error {
 		return w.relaying(func(j *joined, c net.Conn, a, b *peer) error {
 			for t := wire.Open; t <= wire.NoRoute; t++ {
 				for _, body := range []string{"", "1", "12345678901234567890123456789012345678901"} {

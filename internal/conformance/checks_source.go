@@ -44,7 +44,7 @@ func (w *world) sinking(n int64, then func(s *sink) error) error {
 	if err != nil {
 		return err
 	}
-	if o, err := wire.ParseOpen(f.Body()); err != nil || o.Incarnation != self.Incarnation || f.Src() != self.ID || f.Dst() != a.ID || f.Hops() != 0 || f.Port() != 0 {
+	if o, err := wire.ParseOpen(f.Port(), f.Body()); err != nil || o.Incarnation != self.Incarnation || f.Src() != self.ID || f.Dst() != a.ID || f.Hops() != 0 || f.Port() != 0 {
 		return errors.Join(err, fmt.Errorf("the Open is %x", f))
 	}
 	return then(&sink{j, a, conn, f})

@@ -89,7 +89,7 @@ var faults = map[string]string{
 	"new-first": "R70", "fixed-first": "R71", "no-order": "R72", "one-ack": "R73", "no-reset": "R74", "copies": "R75",
 	"no-repeat": "R76", "no-window": "R77", "any-round": "R78", "no-resend": "R78", "any-opened": "R79", "close-at-once": "R80",
 	"no-confirm": "R81", "any-life": "R83", "any-reset": "R84", "hasty": "R95",
-	"any-port": "R68", "always-bundles": "R86", "any-bundle": "R87", "takes-part": "R87", "plain-resend": "R88", "counts-part": "R89",
+	"any-port": "R92", "no-port": "R92", "no-refuse": "R91", "always-bundles": "R86", "any-bundle": "R87", "takes-part": "R87", "plain-resend": "R88", "counts-part": "R89",
 	"strict-flags": "R14", "large-exception": "R77", "grants-once": "R87", "sync-within": "R88",
 }
 

@@ -126,7 +126,7 @@ func (c config) try(k check) error {
 }
 
 func checks() (all []check) {
-	for _, some := range [][]check{handshakeChecks, linkChecks, membershipChecks, lifeChecks, tableChecks, routingChecks, sinkChecks, sourceChecks, bundleSinkChecks, bundleSourceChecks} {
+	for _, some := range [][]check{handshakeChecks, linkChecks, membershipChecks, lifeChecks, tableChecks, routingChecks, serviceChecks, sinkChecks, sourceChecks, bundleSinkChecks, bundleSourceChecks} {
 		all = append(all, some...)
 	}
 	return all

@@ -16,8 +16,8 @@ type Demux struct {
 	ways    []list
 	touched []int
 
-	// Frames of streams to this node, by source. slots finds the group of a source by a hash. If
-	// two sources share a slot, their groups are smaller and nothing else changes.
+	// Frames of streams to this node, by source and port. slots finds the group of a stream by a hash. If
+	// two streams share a slot, their groups are smaller and nothing else changes.
 	groups []group
 	slots  [64]uint8 // index + 1 in groups
 
@@ -26,8 +26,8 @@ type Demux struct {
 	spans []link.Span // scratch
 }
 
-// stretch is a part of a batch: adjacent whole frames that take the same way or have the same
-// source.
+// stretch is a part of a batch: adjacent whole frames that take the same way or are of the same
+// stream.
 type stretch struct {
 	from, to int32
 	next     int32 // the next stretch of the list, -1 behind the last
@@ -41,9 +41,10 @@ var emptyList = list{-1, -1}
 type group struct {
 	source uint64
 	list
+	port uint8
 }
 
-// MaxSources is how many sources there is room for. It is limited by the type of slots.
+// MaxSources is how many streams there is room for. It is limited by the type of slots.
 const MaxSources = 255
 
 // FitWays makes room for n ways.
@@ -62,17 +63,17 @@ func (d *Demux) AddRelay(way int, from, to int) int32 {
 	return d.add(&d.ways[way], from, to)
 }
 
-// AddSource notes that a frame is part of the stream of a source. It returns -1 if there are
-// [MaxSources] already.
-func (d *Demux) AddSource(source uint64, from, to int) int32 {
-	slot := &d.slots[(source*0x9e3779b97f4a7c15)>>58]
-	if i := int(*slot) - 1; i >= 0 && d.groups[i].source == source {
+// AddSource notes that a frame is part of the stream of a source with a port. It returns -1 if there
+// are [MaxSources] already.
+func (d *Demux) AddSource(source uint64, port uint8, from, to int) int32 {
+	slot := &d.slots[((source+uint64(port))*0x9e3779b97f4a7c15)>>58]
+	if i := int(*slot) - 1; i >= 0 && d.groups[i].source == source && d.groups[i].port == port {
 		return d.add(&d.groups[i].list, from, to)
 	}
 	if len(d.groups) == MaxSources {
 		return -1
 	}
-	d.groups = append(d.groups, group{source, emptyList})
+	d.groups = append(d.groups, group{source, emptyList, port})
 	*slot = uint8(len(d.groups))
 	return d.add(&d.groups[len(d.groups)-1].list, from, to)
 }
@@ -106,13 +107,14 @@ func (d *Demux) Ways() []int { return d.touched }
 // until the next such call.
 func (d *Demux) Relayed(way int) []link.Span { return d.spansOf(d.ways[way]) }
 
-// Sources returns how many groups of frames there are for Source. A source may have several, each
+// Sources returns how many groups of frames there are for Source. A stream may have several, each
 // behind the one before.
 func (d *Demux) Sources() int { return len(d.groups) }
 
-// Source returns a group: frames of one source's stream.
-func (d *Demux) Source(i int) (source uint64, spans []link.Span) {
-	return d.groups[i].source, d.spansOf(d.groups[i].list)
+// Source returns a group: frames of one source's stream with a port.
+func (d *Demux) Source(i int) (source uint64, port uint8, spans []link.Span) {
+	g := &d.groups[i]
+	return g.source, g.port, d.spansOf(g.list)
 }
 
 // Casts returns the messages without a stream.
@@ -126,7 +128,7 @@ func (d *Demux) spansOf(l list) []link.Span {
 	return d.spans
 }
 
-// ClearSources forgets the frames of streams. It makes room for other sources within a batch.
+// ClearSources forgets the frames of streams. It makes room for other streams within a batch.
 func (d *Demux) ClearSources() {
 	if len(d.groups) > 0 {
 		d.groups = d.groups[:0]

@@ -8,7 +8,8 @@ import (
 	"github.com/x/ringdht/internal/link"
 )
 
-// place is where a frame goes: by a way, to the stream of a source, or to the casts.
+// place is where a frame goes: by a way, to a stream (its source three times, and its port), or to the
+// casts.
 type place struct {
 	kind byte // 'w', 's' or 'c'
 	n    int
@@ -20,7 +21,7 @@ func (d *Demux) note(at place, from, to int) int32 {
 	case 'w':
 		return d.AddRelay(at.n, from, to)
 	case 's':
-		return d.AddSource(uint64(at.n), from, to)
+		return d.AddSource(uint64(at.n/3), uint8(at.n%3), from, to)
 	}
 	return d.AddCast(from, to)
 }
@@ -43,8 +44,8 @@ func (d *Demux) noted(t *testing.T, length int) map[place][]int {
 		take(place{'w', w}, d.Relayed(w))
 	}
 	for i := range d.Sources() {
-		source, spans := d.Source(i)
-		take(place{'s', int(source)}, spans)
+		source, port, spans := d.Source(i)
+		take(place{'s', 3*int(source) + int(port)}, spans)
 	}
 	take(place{'c', 0}, d.Casts())
 	return all
@@ -96,24 +97,24 @@ func TestEachFrameAtItsPlace(t *testing.T) {
 	}
 }
 
-// One source too many is refused, and those before it are not lost.
+// One stream too many is refused, and those before it are not lost.
 func TestMaxSources(t *testing.T) {
 	var d Demux
 	d.Clear()
 	for i := range MaxSources {
-		if d.AddSource(uint64(i), i, i+1) < 0 {
-			t.Fatalf("source %d is refused", i)
+		if d.AddSource(uint64(i/2), uint8(i%2), i, i+1) < 0 {
+			t.Fatalf("stream %d is refused", i)
 		}
 	}
-	if d.AddSource(MaxSources, 300, 301) >= 0 || d.Sources() != MaxSources {
-		t.Errorf("%d sources have a place", d.Sources())
+	if d.AddSource(MaxSources, 0, 300, 301) >= 0 || d.Sources() != MaxSources {
+		t.Errorf("%d streams have a place", d.Sources())
 	}
 	d.AddCast(301, 302)
 	d.ClearSources()
-	if stretch := d.AddSource(MaxSources, 300, 301); stretch < 0 || d.Sources() != 1 {
-		t.Errorf("%d sources have a place", d.Sources())
+	if stretch := d.AddSource(MaxSources, 0, 300, 301); stretch < 0 || d.Sources() != 1 {
+		t.Errorf("%d streams have a place", d.Sources())
 	}
-	if source, spans := d.Source(0); source != MaxSources || !slices.Equal(spans, []link.Span{{From: 300, To: 301}}) {
+	if source, port, spans := d.Source(0); source != MaxSources || port != 0 || !slices.Equal(spans, []link.Span{{From: 300, To: 301}}) {
 		t.Errorf("source %d has %v", source, spans)
 	}
 	if casts := d.Casts(); len(casts) != 1 {

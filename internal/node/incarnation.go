@@ -102,8 +102,7 @@ func (n *Node) newIncarnation(self control.Registered) *incarnation {
 	inc.plane = plane.New(plane.Config{
 		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
-		Services: n.cfg.planeServices(), OnUndelivered: n.onUndelivered(),
-		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, HasEnded: n.hasEnded,
+		Services: n.cfg.planeServices(), Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, HasEnded: n.hasEnded,
 		IsMember: inc.isMember, MayExist: inc.mayExist,
 		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
 		StuckAfter: membership.StuckAfter(inc.lease()), StuckAgain: membership.StuckAgain(inc.lease()), OnStuck: inc.reportStuck,

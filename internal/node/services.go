@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -123,17 +122,4 @@ func (c *Config) planeServices() []plane.Service {
 		services[i] = plane.Service{Name: s.Name, Handled: s.Handler != nil || i == 0 && c.Traffic, OnUndelivered: s.Undelivered}
 	}
 	return services
-}
-
-// onUndelivered is the callback for all services, nil if none has one.
-func (n *Node) onUndelivered() func(plane.Undelivered) {
-	all := n.cfg.Services
-	if !slices.ContainsFunc(all, func(s Service) bool { return s.Undelivered != nil }) {
-		return nil
-	}
-	return func(u plane.Undelivered) {
-		if f := all[u.Service].Undelivered; f != nil {
-			f(u)
-		}
-	}
 }

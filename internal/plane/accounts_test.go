@@ -61,7 +61,7 @@ func TestStreamAtRestIsSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait() // they have left
-		o := r.p.findOutbound(50)
+		o := r.p.findOutbound(50, 0)
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if o.inStoreFrom != (fifo.Cursor{}) || cap(o.scratch) > maxScratch {

@@ -55,7 +55,7 @@ func TestSendBufferIsShared(t *testing.T) {
 		})
 	}
 	waits := func(sink uint64) bool { // something was accepted, and the next Send waits
-		o := p.findOutbound(sink)
+		o := p.findOutbound(sink, 0)
 		if o == nil {
 			return false
 		}
@@ -232,7 +232,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 	p.SetRoutes(table(p, 2, 20))
 	p.SetMembers([]uint64{20}, nil, false)
 	answer := func(typ wire.Type, seq uint64, body []byte) {
-		p.findOutbound(20).handleAnswer(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
+		p.findOutbound(20, 0).handleAnswer(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
 	}
 	for i := range 5 {
 		if err := p.Send(t.Context(), 20, 0, []byte("x")); err != nil {

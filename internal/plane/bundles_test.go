@@ -40,7 +40,7 @@ func (r *rig) openBundles(sink, inc uint64) *outbound {
 	r.mu.Lock()
 	clear(r.got)
 	r.mu.Unlock()
-	return r.p.findOutbound(sink)
+	return r.p.findOutbound(sink, 0)
 }
 
 // offered opens a stream from 5 and returns its first number.
@@ -206,8 +206,8 @@ func TestBundlesAtTheSink(t *testing.T) {
 		r.feed(three(port, 20, first+6, 2), three(port, 20, first+9, 2))
 		r.p.Evict(5, 1)
 		r.took(port, 0, 12)                                                             // nothing will fill the gap
-		r.feed(bundle(wire.Header{Port: 5, Dst: 20, Src: 5, Seq: first + 3}, "a", "b")) // a reserved port
-		r.dropped(status.Dropped{Stale: 9, Malformed: 4})
+		r.feed(bundle(wire.Header{Port: 5, Dst: 20, Src: 5, Seq: first + 3}, "a", "b")) // of another service
+		r.dropped(status.Dropped{Stale: 11, Malformed: 2})
 		if s := r.p.Status(); s.Duplicates != 3 || s.Delivered != 3 || s.Hops[4] != 3 || s.ReceiveBuffer != 0 {
 			t.Errorf("%d duplicates, %d delivered, hops %v, %d bytes are held", s.Duplicates, s.Delivered, s.Hops, s.ReceiveBuffer)
 		}

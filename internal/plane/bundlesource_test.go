@@ -310,7 +310,7 @@ func TestUndeliveredOfManyShortMessages(t *testing.T) {
 		}, func(c *Config) {
 			c.SendBuffer, c.LinkLow = 40<<10, 1<<20
 			if byCallback {
-				c.OnUndelivered = func(u Undelivered) { called = append(called, u) }
+				c.Services = telling(func(u Undelivered) { called = append(called, u) })
 			}
 		})
 	}

@@ -10,20 +10,24 @@ package plane
 // A stream whose source is merely silent is forgotten after some six minutes, see maxSilence.
 
 // Left tells that an incarnation of a node has left in good order, and that every earlier one has
-// ended: the stream from it is bygone. Links and streams to it end by themselves. A stream to this
-// ID that could not open yet asks again at once.
+// ended: the streams from it are bygone. Links and streams to it end by themselves. Streams to this
+// ID that could not open yet ask again at once.
 func (p *Plane) Left(id, inc uint64) {
-	if o := p.findOutbound(id); o != nil {
+	for _, o := range p.outgoingStreams(id) {
 		o.mu.Lock()
 		o.askAgain()
 		o.mu.Unlock()
 	}
-	in := p.lockInbound(id)
-	if in == nil {
-		return
+	for _, in := range p.incomingStreams(id) {
+		p.goes(in, inc)
 	}
+}
+
+// goes makes a stream bygone, if it is of this incarnation of its source or an earlier one.
+func (p *Plane) goes(in *inbound, inc uint64) {
+	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.r.PeerIncarnation() > inc || in.sourceLeft {
+	if in.forgotten || in.r.PeerIncarnation() > inc || in.sourceLeft {
 		return
 	}
 	in.sourceLeft, in.idleSweeps = true, 0
@@ -39,11 +43,18 @@ func (p *Plane) Left(id, inc uint64) {
 // Missed tells that an incarnation of a node has ended, and every earlier one, but not whether it
 // left or died.
 func (p *Plane) Missed(id, inc uint64) {
-	if p.findOutbound(id) != nil {
+	if p.sendsTo(id) {
 		p.Evict(id, inc)
 	} else {
 		p.Left(id, inc)
 	}
+}
+
+// sendsTo reports whether there is a stream to a node.
+func (p *Plane) sendsTo(id uint64) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.outbounds.byNode[id] != nil
 }
 
 // stays makes a bygone stream an ordinary one again: a later incarnation has opened it, or its

@@ -13,7 +13,7 @@ func (r *rig) incomingStreams() (all, counted int) {
 	synctest.Wait()
 	r.p.mu.RLock()
 	defer r.p.mu.RUnlock()
-	return len(r.p.inbounds), len(r.p.inbounds) - len(r.p.bygone)
+	return r.p.inbounds.n, r.p.inbounds.n - len(r.p.bygone)
 }
 
 func (r *rig) wantIncoming(all, counted int) {
@@ -34,7 +34,7 @@ func TestLeft(t *testing.T) {
 		routed(r)
 		r.offer(40, 5, 1, 0, 1)
 		r.offer(50, 5, 1, 0)
-		window := r.p.window()
+		window := r.p.window(&r.p.services[0])
 		r.wantIncoming(2, 2)
 		r.p.Left(40, 4) // an earlier incarnation
 		r.p.Left(60, 9) // there is no stream from it
@@ -42,8 +42,8 @@ func TestLeft(t *testing.T) {
 		r.p.Left(40, 5)
 		r.p.Left(40, 5)
 		r.wantIncoming(2, 1)
-		if r.p.window() != 2*window {
-			t.Errorf("a window of %d bytes, it was %d for two", r.p.window(), window)
+		if r.p.window(&r.p.services[0]) != 2*window {
+			t.Errorf("a window of %d bytes, it was %d for two", r.p.window(&r.p.services[0]), window)
 		}
 		r.p.Sweep(false)
 		r.wantIncoming(2, 1)
@@ -187,7 +187,7 @@ func TestRenewedAndMissed(t *testing.T) {
 		o := r.open(60, 7)
 		r.p.Missed(60, 6)
 		r.wantIncoming(1, 0) // the incarnation before
-		if r.p.findOutbound(60) != o {
+		if r.p.findOutbound(60, 0) != o {
 			t.Error("the stream to the next incarnation has ended")
 		}
 	})

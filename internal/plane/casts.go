@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/internal/workers"
 )
 
-// castInbox holds messages that came without a stream.
+// castInbox holds messages for a service that came without a stream.
 type castInbox struct {
 	mu        sync.Mutex
 	q         fifo.Queue
@@ -20,6 +20,59 @@ type castInbox struct {
 	scheduled bool
 	turn      workers.Turn
 	throttle  link.Throttle
+}
+
+// receiveCasts takes in the casts of the batch for the service with the empty name.
+func (l *inLink) receiveCasts(batch []byte) {
+	s := &l.p.services[0]
+	offered := 0
+	for _, c := range l.demux.Casts() {
+		if !s.Handled {
+			l.p.counters.unknown.Add(int64(wire.Count(batch[c.From:c.To])))
+			continue
+		}
+		offered += c.To - c.From
+		l.takeCasts(s, batch[c.From:c.To])
+	}
+	if offered > 0 {
+		l.slowCasts(s, offered)
+	}
+}
+
+// receiveNamedCast takes in a cast for a named service.
+func (l *inLink) receiveNamedCast(f wire.Frame) {
+	p := l.p
+	name, _, err := wire.ParseNamed(f.Body())
+	if err != nil {
+		p.counters.malformed.Add(1)
+		return
+	}
+	s := p.handledService(string(name)) // compares, and makes no string
+	if s == nil {
+		p.counters.unknown.Add(1)
+		return
+	}
+	l.takeCasts(s, f)
+	l.slowCasts(s, len(f))
+}
+
+// takeCasts takes in casts for a service, as many as there is room for.
+func (l *inLink) takeCasts(s *service, frames []byte) {
+	kept, ready := s.casts.add(frames, l.room(s))
+	l.accept(s, kept)
+	if ready {
+		l.turns.Ready(&s.casts.turn)
+	}
+	if kept < len(frames) {
+		l.p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
+	}
+}
+
+// slowCasts slows the reader down, if casts of a service come faster than they are handled.
+func (l *inLink) slowCasts(s *service, offered int) {
+	if crowded, done := s.casts.crowded(); crowded {
+		l.slowDown(&s.casts.throttle, done, offered)
+	}
 }
 
 // add keeps as many of the casts as fit into room. It returns their bytes and whether a handler
@@ -52,12 +105,12 @@ func (c *castInbox) handled(bytes int) {
 	c.mu.Unlock()
 }
 
-func (p *Plane) deliverCasts(ctx context.Context) workers.Span {
-	c := &p.casts
+func (p *Plane) deliverCasts(ctx context.Context, s *service) workers.Span {
+	c := &s.casts
 	c.mu.Lock()
 	q := c.q.Take()
 	c.mu.Unlock()
-	took := p.deliverQueue(ctx, &q, nil)
+	took := p.deliverQueue(ctx, &q, s, nil)
 	c.mu.Lock()
 	more := c.q.Size() > 0
 	c.scheduled = more

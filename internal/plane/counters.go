@@ -48,7 +48,7 @@ func (p *Plane) count(out outgoing) status.Counters {
 			Malformed: c.malformed.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load() + t.Unknown,
 		},
 		FramesIn: c.frames.Load(), BytesIn: t.BytesIn, Reads: t.Reads, BytesOut: t.BytesOut, Writes: t.Writes,
-		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting + t.Queued,
+		SendBuffer: out.stored, ReceiveBuffer: p.inboxBytes(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting + t.Queued,
 	}
 }
 

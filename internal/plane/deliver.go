@@ -17,11 +17,11 @@ import (
 // reader reads on, and workers make the call.
 const fewBytes = 1 << 10
 
-// handle gives what has arrived on a stream to the handler, or casts if in is nil.
-func (p *Plane) handle(ctx context.Context, in *inbound) (took workers.Span) {
+// handle gives what has arrived on a stream to the handler, or the casts of its service if in is nil.
+func (p *Plane) handle(ctx context.Context, s *service, in *inbound) (took workers.Span) {
 	reentry.Call(p.Owner, func() {
 		if in == nil {
-			took = p.deliverCasts(ctx)
+			took = p.deliverCasts(ctx, s)
 		} else {
 			took = p.deliverStream(ctx, in)
 		}
@@ -36,7 +36,7 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) workers.Span {
 	in.quarterWindow = max(minWindow, in.r.Window()) / 4
 	in.untilAsked = in.r.AckAfter()
 	in.mu.Unlock()
-	took := p.deliverQueue(ctx, &q, in)
+	took := p.deliverQueue(ctx, &q, in.service, in)
 	in.mu.Lock()
 	more := in.r.Pending() && !p.closing.Load()
 	in.scheduled = more
@@ -55,17 +55,17 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) workers.Span {
 // deliverQueue calls the handler for each message of a queue. It accounts for them at the end of
 // a chunk, after a quarter of the window, and when the source asks. in is nil for casts. took is
 // set if the queue was small enough for a reader to handle.
-func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (took workers.Span) {
+func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, s *service, in *inbound) (took workers.Span) {
 	if q.Size() > fewBytes {
 		workers.GiveWay(ctx) // more than one read has brought: a gap was filled, or casts gathered
 	} else {
 		took.From = p.now()
 		defer func() { took.To = p.now() }()
 	}
-	d := Delivery{Cast: true}
+	d := Delivery{Service: s.number, Cast: true}
 	quarter := maxWindow
 	if in != nil {
-		d = Delivery{Source: in.source, Slot: &in.slot}
+		d = Delivery{Source: in.source, Service: s.number, Slot: &in.slot}
 		quarter = in.quarterWindow
 	}
 	for q.Size() > 0 {
@@ -75,11 +75,11 @@ func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (t
 			n, bytes := p.callHandler(ctx, &d, &m, quarter, in)
 			if n > 0 {
 				p.counters.delivered.Add(int64(n))
-				p.inbox.Add(-int64(bytes))
+				p.charge(s, -bytes)
 				if in != nil {
 					p.acknowledge(in, n, bytes)
 				} else {
-					p.casts.handled(bytes)
+					s.casts.handled(bytes)
 				}
 			}
 			if p.closing.Load() {
@@ -98,13 +98,14 @@ func (p *Plane) acknowledge(in *inbound, n, bytes int) {
 	in.askedProgress.Store(false)
 	tell := in.r.Handled(uint64(n)) || in.unacknowledgedBytes >= in.quarterWindow
 	if tell {
-		in.ack = in.r.AppendAck(in.ack[:0], p.window())
+		in.ack = in.r.AppendAck(in.ack[:0], p.window(in.service))
 		in.unacknowledgedBytes = 0
 	}
 	if in.r.Drained() && !in.finished {
 		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true
 	}
 	in.untilAsked = in.r.AckAfter()
+	tell = tell && in.port != noPort
 	in.mu.Unlock()
 	if tell {
 		p.emit(in.source, in.ack)
@@ -142,11 +143,13 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, m *wire.Walker, qu
 	}
 	for bytes < quarter && n < until && !p.closing.Load() && m.Next() {
 		f := m.Frame
+		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), m.Body
 		if in == nil {
 			d.Source = f.Src()
+			if d.Service > 0 {
+				_, d.Body, _ = wire.ParseNamed(d.Body) // receiveNamedCast has checked it
+			}
 		}
-		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), m.Body
-		d.Service = int(d.Port)
 		if d.Hops != hops {
 			p.counters.crossed(hops, n-since)
 			hops, since = d.Hops, n

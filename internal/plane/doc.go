@@ -7,6 +7,7 @@
 // # Map
 //
 //	plane.go            Plane, its configuration, Close, Sweep
+//	services.go         the services of the node; streamtable.go: its streams, by node
 //
 //	send.go             Send and Cast; sendbatch.go: SendBatch
 //	outbound.go         the source's half of a stream: package stream with locks and accounts
@@ -18,10 +19,12 @@
 //
 //	receive.go          reading a connection: take in, or send on; its beginning and end
 //	throttle.go         pauses of a reader while a queue is crowded
-//	inbound.go          the sink's half of a stream; bygone.go: after its source has left
+//	inbound.go          the sink's half of a stream; open.go: its beginning
+//	bygone.go           after its source has left
 //	trial.go            streams whose sources this node does not know
+//	buffer.go           the receive buffer, divided among the services
 //	stale.go stray.go   frames of streams that have ended, see package timewait
-//	casts.go            the inbox of casts
+//	casts.go            the inboxes of casts
 //	deliver.go          calls of the handler, and acknowledgements
 //
 //	suspend.go          after this process was suspended, see package fence
@@ -42,8 +45,16 @@
 // alone. Frames for the same link are gathered (package demux), and forward copies them into the queue
 // of that link.
 //
-// At the sink, dispatch gathers the frames by source. The stream (inbound.go) puts them in order
+// At the sink, dispatch gathers the frames by source and port. The stream (inbound.go) puts them in order
 // and keeps a copy. A worker calls the handler (deliver.go), or the reader does (package workers). The acknowledgement goes back as any frame does (emit.go).
+//
+// # Services
+//
+// A node has services, by name. Each source has a stream of its own for each, with its own order and
+// window. Outgoing streams are by sink and port: the source's number of the service. Incoming ones are
+// by source and service, and find their frames by the port that the source's Open has bound to the
+// name. So each service has the messages of a source in their order, also if its incarnations use other
+// ports. No service waits for another one: buffer.go has the argument.
 //
 // # When a link is full
 //
@@ -74,7 +85,7 @@
 // can form. Sources may wait, in Send and Flush, for their context.
 //
 // Other goroutines exist only while they have something to do: a link's writer (package link),
-// workers for handlers, at most Limits.Handlers, and the watchdog of readers' calls (package
+// workers for handlers, at most Limits.Handlers a service, and the watchdog of readers' calls (package
 // workers), tick for streams that wait for answers (timers.go), the callback for undelivered
 // messages (undelivered.go), and what closes connections (package peers). The owner of the plane
 // calls Sweep, CheckLinks and Running in intervals.
@@ -82,7 +93,7 @@
 // # Locks
 //
 // In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
-// Plane.mu or that of package peers, then a link's. The locks of the timers, the casts and a
-// throttle are leaves, and so are those inside packages fence, roster, runcount, timewait, trace,
+// Plane.mu or that of package peers, then a link's. The locks of the timers, the casts, the
+// stuck sinks and a throttle are leaves, and so are those inside packages fence, roster, runcount, timewait, trace,
 // undelivered and workers.
 package plane

@@ -70,9 +70,13 @@ func (p *Plane) awaitChange(ctx context.Context, done func() bool) error {
 
 // allHandled reports whether handlers have nothing to do.
 func (p *Plane) allHandled() bool {
-	p.casts.mu.Lock()
-	busy := p.casts.scheduled
-	p.casts.mu.Unlock()
+	busy := false
+	for i := range p.services {
+		c := &p.services[i].casts
+		c.mu.Lock()
+		busy = busy || c.scheduled
+		c.mu.Unlock()
+	}
 	for _, in := range p.incomingStreams() {
 		in.mu.Lock()
 		busy = busy || in.scheduled
@@ -81,13 +85,16 @@ func (p *Plane) allHandled() bool {
 	return !busy
 }
 
-// incomingStreams lists the incoming streams.
-func (p *Plane) incomingStreams() []*inbound {
+// incomingStreams lists the streams from these sources, or all if none are given.
+func (p *Plane) incomingStreams(sources ...uint64) []*inbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	all := make([]*inbound, 0, len(p.inbounds))
-	for _, in := range p.inbounds {
-		all = append(all, in)
+	if len(sources) == 0 {
+		return p.inbounds.all()
 	}
-	return all
+	var some []*inbound
+	for _, source := range sources {
+		some = p.inbounds.of(source, some)
+	}
+	return some
 }

@@ -10,10 +10,11 @@ func (p *Plane) Evict(id, inc uint64) {
 		return
 	}
 	p.Set.Evict(id, inc, stream.ErrGone)
-	if o := p.findOutbound(id); o != nil {
+	for _, o := range p.outgoingStreams(id) {
 		o.evict(inc)
 	}
-	if in := p.lockInbound(id); in != nil {
+	for _, in := range p.incomingStreams(id) {
+		in.mu.Lock()
 		p.evictInbound(in, inc)
 		in.mu.Unlock()
 	}
@@ -25,11 +26,12 @@ func (p *Plane) Renewed(id, inc uint64) {
 	if inc == 0 {
 		return
 	}
-	if p.findOutbound(id) != nil {
+	if p.sendsTo(id) {
 		p.Evict(id, inc-1)
 	}
-	if in := p.lockInbound(id); in != nil {
-		if in.r.PeerIncarnation() == inc {
+	for _, in := range p.incomingStreams(id) {
+		in.mu.Lock()
+		if in.r.PeerIncarnation() == inc && !in.forgotten {
 			p.stays(in)
 		} else {
 			p.evictInbound(in, inc-1)
@@ -57,11 +59,11 @@ func (o *outbound) askAgain() { o.s.PathChanged(o.p.now()) }
 
 // evictInbound needs in.mu.
 func (p *Plane) evictInbound(in *inbound, inc uint64) {
-	if in.r.PeerIncarnation() > inc {
+	if in.forgotten || in.r.PeerIncarnation() > inc {
 		return
 	}
 	before := in.r.Bytes()
 	in.r.Abandon()
-	p.inbox.Add(int64(in.r.Bytes() - before))
+	p.charge(in.service, in.r.Bytes()-before)
 	p.finishInbound(in)
 }

@@ -21,7 +21,7 @@ func (r *rig) open(sink, inc uint64) *outbound {
 		r.t.Fatal(err)
 	}
 	r.feed(r.opened(sink, inc))
-	o := r.p.findOutbound(sink)
+	o := r.p.findOutbound(sink, 0)
 	if o == nil || o.s.State() != stream.Open {
 		r.t.Fatal("the stream is not open")
 	}
@@ -110,12 +110,12 @@ func TestEvictEndsStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.p.Evict(50, 5)
-		if o := r.p.findOutbound(50); o == nil || o.s.State() != stream.Opening {
+		if o := r.p.findOutbound(50, 0); o == nil || o.s.State() != stream.Opening {
 			t.Fatal("a stream that was opening")
 		}
 		r.feed(r.opened(50, 6)) // the next incarnation
 		r.p.Evict(50, 5)
-		if o := r.p.findOutbound(50); o.s.State() != stream.Open || o.s.PeerIncarnation() != 6 {
+		if o := r.p.findOutbound(50, 0); o.s.State() != stream.Open || o.s.PeerIncarnation() != 6 {
 			t.Error(o.s.State(), o.s.PeerIncarnation())
 		}
 		r.feed(wire.Append(nil, wire.Header{Type: wire.NoRoute, Dst: 20, Src: 30, Seq: 1000},

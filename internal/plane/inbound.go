@@ -1,7 +1,6 @@
 package plane
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 
@@ -18,9 +17,16 @@ const (
 	maxWindow = stream.MaxWindow
 )
 
-// inbound is the sink's half of a stream.
+// inbound is the sink's half of a stream. There is one for each source and service, so the messages of
+// one incarnation follow those of the one before, also if it has another port for the service.
 type inbound struct {
-	source uint64
+	source  uint64
+	service *service
+
+	// guarded by mu and Plane.mu: to change them takes both
+	port        uint8    // of the source; noPort if it has given it to another service
+	incarnation uint64   // of the source
+	sibling     *inbound // another one of this source; guarded by Plane.mu alone
 
 	mu         sync.Mutex
 	r          *stream.Receiver
@@ -43,16 +49,23 @@ type inbound struct {
 	turn workers.Turn
 }
 
-// lockInbound finds the stream from a source and locks it. It returns nil if there is none.
-func (p *Plane) lockInbound(source uint64) *inbound {
+func (in *inbound) peer() uint64    { return in.source }
+func (in *inbound) next() **inbound { return &in.sibling }
+
+// lockInbound finds the stream from a source with a port and locks it. It returns nil if there is
+// none.
+func (p *Plane) lockInbound(source uint64, port uint8) *inbound {
 	p.mu.RLock()
-	in := p.inbounds[source]
+	in := p.inbounds.byNode[source]
+	for in != nil && in.port != port {
+		in = in.sibling
+	}
 	p.mu.RUnlock()
 	if in == nil {
 		return nil
 	}
 	in.mu.Lock()
-	if in.forgotten { // since it was found
+	if in.forgotten || in.port != port { // since it was found
 		in.mu.Unlock()
 		return nil
 	}
@@ -63,7 +76,7 @@ func (p *Plane) lockInbound(source uint64) *inbound {
 func (p *Plane) forgetInbound(in *inbound) {
 	in.forgotten = true
 	p.mu.Lock()
-	delete(p.inbounds, in.source)
+	p.inbounds.remove(in)
 	delete(p.bygone, in)
 	p.mu.Unlock()
 	p.endTrial(in)
@@ -84,7 +97,7 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 	defer in.mu.Unlock()
 	before := in.r.Bytes()
 	in.r.Trim()
-	p.inbox.Add(int64(in.r.Bytes() - before))
+	p.charge(in.service, in.r.Bytes()-before)
 	if p.trialIsOver(in) {
 		p.forgetInbound(in)
 	}
@@ -99,96 +112,12 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 // idle reports whether no message of the stream waits for anything. It needs in.mu.
 func (in *inbound) idle() bool { return !in.scheduled && in.r.Bytes() == 0 }
 
-// window is what the sink can grant now to a source that has a share of the receive buffer.
-func (p *Plane) window() int { return p.windowOf(int(p.sharing.Load())) }
-
-func (p *Plane) windowOf(sharing int) int {
-	return min(max(p.ReceiveBuffer/max(1, sharing), minWindow), maxWindow)
-}
-
-func (l *inLink) handleOpen(f wire.Frame) {
-	p := l.p
-	b, err := wire.ParseOpen(f.Body())
-	if err != nil || !p.plausible(f, b) {
-		p.counters.malformed.Add(1)
-		return
-	}
-	if p.trialsFull(f, b) {
-		p.counters.refused.Add(1)
-		return
-	}
-	in := l.findOrMakeInbound(f, b)
-	if p.incomingCut.Load() && f.Src() != p.Self {
-		l.refuseOpen(in, f, b)
-		return
-	}
-	if in == nil {
-		p.counters.refused.Add(1)
-		l.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
-		return
-	}
-	before, inc := in.r.Bytes(), in.r.PeerIncarnation()
-	if in.r.Open(b.Incarnation, f.Seq(), firstNumber()) {
-		in.idleSweeps, in.trialSweeps = 0, 0
-		if in.r.PeerIncarnation() != inc {
-			in.finished = false
-			p.stays(in)
-		}
-		p.members.Here(f.Src(), in.r.PeerIncarnation())
-		l.replies = in.r.AppendOpened(l.replies, p.firstWindow(in))
-	} else {
-		p.countStaleOpen(in.r, b)
-		l.replies = in.r.AppendOlder(l.replies, b.Incarnation, f.Seq())
-	}
-	if p.OnIncarnation != nil {
-		p.OnIncarnation(in.r.PeerIncarnation())
-	}
-	l.acceptedBytes += in.r.Bytes() - before
-	in.mu.Unlock()
-}
-
-// findOrMakeInbound finds or makes the stream for an Open and locks it. It returns nil if there
-// are too many streams, or if the node leaves.
-func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
-	p := l.p
-	for {
-		if in := p.lockInbound(f.Src()); in != nil {
-			return in
-		}
-		p.mu.Lock()
-		if p.inbounds[f.Src()] == nil {
-			if p.incomingCut.Load() && f.Src() != p.Self {
-				p.mu.Unlock()
-				return nil
-			}
-			if len(p.inbounds) >= p.Streams {
-				bygone := p.someBygone()
-				p.mu.Unlock()
-				if !p.makeRoom(bygone) {
-					return nil
-				}
-				continue
-			}
-			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Incarnation, f.Src(), b.Incarnation, f.Seq(), firstNumber())}
-			in.r.OnDrop(p.dropHeld)
-			in.turn.Run = func(ctx context.Context) workers.Span { return p.handle(ctx, in) }
-			p.beginTrial(in, b.Incarnation)
-			p.inbounds[f.Src()] = in
-			if p.HasEnded != nil && p.HasEnded(f.Src(), b.Incarnation) { // the Open came late
-				in.sourceLeft = true
-				p.bygone[in] = struct{}{}
-			}
-		}
-		p.mu.Unlock()
-	}
-}
-
-// receiveSources takes in the batch's frames of streams to this node, source by source, each
-// source's in their order.
+// receiveSources takes in the batch's frames of streams to this node, stream by stream, each
+// stream's in their order.
 func (l *inLink) receiveSources(batch []byte) {
 	for i := range l.demux.Sources() {
-		source, spans := l.demux.Source(i)
-		in := l.p.lockInbound(source)
+		source, port, spans := l.demux.Source(i)
+		in := l.p.lockInbound(source, port)
 		for _, s := range spans {
 			in = l.receiveFrames(in, batch[s.From:s.To])
 		}
@@ -199,14 +128,14 @@ func (l *inLink) receiveSources(batch []byte) {
 	l.demux.ClearSources()
 }
 
-// receiveFrames takes in frames of one source. in is its stream, or nil. It is locked before and
+// receiveFrames takes in frames of one source and port. in is their stream, or nil. It is locked before and
 // after the call; the stream that is returned may be another one.
 func (l *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 	for len(frames) > 0 {
 		if in != nil {
-			n := in.r.DataBatch(frames, l.inboxRoom())
+			n := in.r.DataBatch(frames, l.room(in.service))
 			if n > 0 {
-				l.acceptedBytes += n
+				l.accept(in.service, n)
 				l.markReady(in)
 				frames = frames[n:]
 				continue
@@ -233,14 +162,9 @@ func (l *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 		case wire.Close:
 			l.handleClose(f)
 		}
-		in = l.p.lockInbound(f.Src())
+		in = l.p.lockInbound(f.Src(), wire.StreamPort(f.Port()))
 	}
 	return in
-}
-
-// inboxRoom is the number of bytes that the inboxes still take.
-func (l *inLink) inboxRoom() int {
-	return l.p.ReceiveBuffer - int(l.p.inbox.Load()) - l.acceptedBytes
 }
 
 // markReady notes that a stream has something for the handler. It needs in.mu.
@@ -259,8 +183,8 @@ func (l *inLink) markReady(in *inbound) {
 func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	p := l.p
 	before := in.r.Bytes()
-	v, hole := in.r.Data(f, l.inboxRoom())
-	l.acceptedBytes += in.r.Bytes() - before // negative if the stream gave up what it held
+	v, hole := in.r.Data(f, l.room(in.service))
+	l.accept(in.service, in.r.Bytes()-before) // negative if the stream gave up what it held
 	if v != stream.Stale && v != stream.Unsound {
 		in.idleSweeps = 0
 	}
@@ -276,7 +200,7 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 			p.prove(in)
 		}
 		if hole {
-			l.replies = in.r.AppendAck(l.replies, p.window())
+			l.replies = in.r.AppendAck(l.replies, p.window(in.service))
 		}
 	case stream.Duplicate:
 		p.counters.duplicates.Add(int64(f.Messages()))
@@ -287,8 +211,8 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Unsound:
 		p.counters.malformed.Add(int64(f.Messages()))
 	case stream.Beyond:
-		if in.r.Drained() && l.farewellSource != in.source { // once per batch
-			l.farewellSource = in.source
+		if key := (streamKey{in.source, in.port}); in.r.Drained() && l.toldFarewell != key { // once per batch
+			l.toldFarewell = key
 			l.replies = in.r.AppendFarewell(l.replies)
 		}
 	}
@@ -301,7 +225,7 @@ func (l *inLink) handleSync(f wire.Frame) {
 		p.counters.malformed.Add(1)
 		return
 	}
-	in := p.lockInbound(f.Src())
+	in := p.lockInbound(f.Src(), wire.StreamPort(f.Port()))
 	if in == nil {
 		l.resetUnknown(f)
 		return
@@ -312,7 +236,7 @@ func (l *inLink) handleSync(f wire.Frame) {
 	case in.r.Drained():
 		l.replies = in.r.AppendFarewell(l.replies)
 	default:
-		l.replies = in.r.AppendAck(l.replies, p.window())
+		l.replies = in.r.AppendAck(l.replies, p.window(in.service))
 		in.askedProgress.Store(true)
 		in.idleSweeps = 0
 	}
@@ -326,7 +250,7 @@ func (l *inLink) handleSync(f wire.Frame) {
 // too, since the first answer may have been lost.
 func (l *inLink) handleClose(f wire.Frame) {
 	p := l.p
-	if in := p.lockInbound(f.Src()); in != nil {
+	if in := p.lockInbound(f.Src(), wire.StreamPort(f.Port())); in != nil {
 		defer in.mu.Unlock()
 		switch {
 		case in.r.OutsideWindow(f.Seq()):
@@ -335,7 +259,7 @@ func (l *inLink) handleClose(f wire.Frame) {
 			p.endedIn.Add(f.Src(), in.r.First(), f.Seq())
 			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
-			l.replies = in.r.AppendAck(l.replies, p.window())
+			l.replies = in.r.AppendAck(l.replies, p.window(in.service))
 			return
 		default:
 			p.endedIn.Add(f.Src(), in.r.First(), f.Seq())
@@ -346,12 +270,12 @@ func (l *inLink) handleClose(f wire.Frame) {
 }
 
 // resetUnknown answers a frame of a stream that this node does not know, once per batch and
-// source.
+// stream.
 func (l *inLink) resetUnknown(f wire.Frame) {
 	l.p.countStale(f)
 	l.p.countWasteHere(f)
-	if l.resetSource != f.Src() {
-		l.resetSource = f.Src()
+	if key := (streamKey{f.Src(), wire.StreamPort(f.Port())}); l.toldReset != key {
+		l.toldReset = key
 		l.answer(wire.Reset, f, nil)
 	}
 }

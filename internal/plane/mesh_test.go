@@ -26,7 +26,7 @@ func testLimits() Limits {
 
 // newMesh makes n planes with tables of k entries. pipe makes the connections; deliver may be
 // nil.
-func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.Conn, net.Conn), deliver func(node int) Deliver) *mesh {
+func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.Conn, net.Conn), deliver func(node int) Deliver, change ...func(*Config)) *mesh {
 	t.Helper()
 	m := &mesh{t: t}
 	t.Cleanup(m.close)
@@ -35,10 +35,14 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 		if deliver != nil {
 			d = deliver(i)
 		}
-		m.planes = append(m.planes, New(Config{
+		c := Config{
 			Self: uint64(i+1) * 10, Incarnation: uint64(i) + 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
 			Limits: limits, Deliver: d, Log: slog.New(slog.DiscardHandler),
-		}))
+		}
+		for _, f := range change {
+			f(&c)
+		}
+		m.planes = append(m.planes, New(c))
 	}
 	for i, p := range m.planes {
 		var ids []uint64

@@ -13,8 +13,10 @@ import (
 
 // outbound is the source's half of a stream.
 type outbound struct {
-	p    *Plane
-	sink uint64
+	p       *Plane
+	sink    uint64
+	port    uint8     // and this node's number of the service
+	sibling *outbound // another one to this sink; guarded by Plane.mu
 
 	mu      sync.Mutex // of what follows
 	s       *stream.Sender
@@ -29,9 +31,12 @@ type outbound struct {
 	sendQueue
 }
 
-// openOutbound finds the stream to a sink, or opens one and reports that it did.
-func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) {
-	if o := p.findOutbound(sink); o != nil {
+func (o *outbound) peer() uint64     { return o.sink }
+func (o *outbound) next() **outbound { return &o.sibling }
+
+// openOutbound finds the stream to a sink with a port, or opens one and reports that it did.
+func (p *Plane) openOutbound(sink uint64, port uint8) (o *outbound, opened bool, err error) {
+	if o := p.findOutbound(sink, port); o != nil {
 		return o, false, nil
 	}
 	p.mu.Lock()
@@ -43,18 +48,24 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 		p.mu.Unlock()
 		return nil, false, ErrSendingStopped
 	}
-	if o := p.outbounds[sink]; o != nil {
+	if o := p.lookUp(sink, port); o != nil {
 		p.mu.Unlock()
 		return o, false, nil
+	}
+	name, err := p.nameOf(port)
+	if err != nil {
+		p.mu.Unlock()
+		return nil, false, err
 	}
 	if p.members.Leaves(sink) {
 		p.mu.Unlock()
 		return nil, false, stream.ErrLeft
 	}
 	p.generation++
-	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Incarnation, sink, p.generation)}
+	o = &outbound{p: p, sink: sink, port: port, s: stream.NewSender(p.Self, p.Incarnation, sink, p.generation)}
+	o.s.For(port, name)
 	o.s.OnEnd(o.recordLoss)
-	p.outbounds[sink] = o
+	p.outbounds.add(o)
 	p.mu.Unlock()
 
 	o.mu.Lock()
@@ -65,15 +76,15 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 	return o, true, nil
 }
 
-// findOutbound finds the stream to a sink. It returns nil if there is none. The cache spares the
-// lock for streams that were used lately.
-func (p *Plane) findOutbound(sink uint64) *outbound {
-	slot := p.cacheSlot(sink)
-	if o := slot.Load(); o != nil && o.sink == sink {
+// findOutbound finds the stream to a sink with a port. It returns nil if there is none. The cache
+// spares the lock for streams that were used lately.
+func (p *Plane) findOutbound(sink uint64, port uint8) *outbound {
+	slot := p.cacheSlot(sink, port)
+	if o := slot.Load(); o != nil && o.sink == sink && o.port == port {
 		return o
 	}
 	p.mu.RLock()
-	o := p.outbounds[sink]
+	o := p.lookUp(sink, port)
 	if o != nil {
 		slot.Store(o)
 	}
@@ -81,10 +92,19 @@ func (p *Plane) findOutbound(sink uint64) *outbound {
 	return o
 }
 
-// cacheSlot is the place in the cache for a sink. What is there is in Plane.outbounds as well. It
+// lookUp is findOutbound without the cache. It needs Plane.mu, at least for reading.
+func (p *Plane) lookUp(sink uint64, port uint8) *outbound {
+	o := p.outbounds.byNode[sink]
+	for o != nil && o.port != port {
+		o = o.sibling
+	}
+	return o
+}
+
+// cacheSlot is the place in the cache for a stream. What is there is in Plane.outbounds as well. It
 // changes with mu held, at least for reading.
-func (p *Plane) cacheSlot(sink uint64) *atomic.Pointer[outbound] {
-	return &p.cache[(sink*0x9e3779b97f4a7c15)>>(64-cacheBits)]
+func (p *Plane) cacheSlot(sink uint64, port uint8) *atomic.Pointer[outbound] {
+	return &p.cache[((sink+uint64(port))*0x9e3779b97f4a7c15)>>(64-cacheBits)]
 }
 
 const cacheBits = 8
@@ -98,9 +118,8 @@ func (p *Plane) forgetOutbound(o *outbound) {
 
 // dropOutbound needs Plane.mu.
 func (p *Plane) dropOutbound(o *outbound) {
-	if p.outbounds[o.sink] == o {
-		delete(p.outbounds, o.sink)
-		p.cacheSlot(o.sink).CompareAndSwap(o, nil)
+	if p.outbounds.remove(o) {
+		p.cacheSlot(o.sink, o.port).CompareAndSwap(o, nil)
 	}
 }
 

@@ -71,7 +71,7 @@ func (p *Plane) cut(in *inbound) {
 	}
 	before := in.r.Bytes()
 	in.r.Cut()
-	p.inbox.Add(int64(in.r.Bytes() - before))
+	p.charge(in.service, in.r.Bytes()-before)
 	var out []byte
 	if in.r.Drained() && !in.finished {
 		out = in.r.AppendFarewell(nil)
@@ -162,7 +162,7 @@ func (p *Plane) finishInbound(in *inbound) {
 // handleFarewell handles the farewell of a sink that leaves and confirms it, even if the stream
 // has ended here before.
 func (l *inLink) handleFarewell(f wire.Frame) {
-	o := l.p.findOutbound(f.Src())
+	o := l.p.findOutbound(f.Src(), f.Port())
 	if o == nil || o.handleFarewell(f.Seq()) {
 		l.answer(wire.Close, f, nil)
 	} else {

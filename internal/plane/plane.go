@@ -29,15 +29,13 @@ type Config struct {
 	HopLimit          int
 
 	Limits
-	Services []Service // by port; the first has the empty name
-	Deliver  Deliver
-	Log      *slog.Logger
-	Owner    uint64 // of these handlers and callbacks, see package reentry; 0: the plane itself
+	Deliver Deliver
+	Log     *slog.Logger
+	Owner   uint64 // of these handlers and callbacks, see package reentry; 0: the plane itself
 
-	// OnUndelivered receives each stream that ended with messages pending; those to one sink in
-	// the order in which they ended. It runs on a goroutine of the plane, one call at a time. It
-	// may be nil.
-	OnUndelivered func(Undelivered)
+	// Services are the services of the node, by the ports of its streams. The first is the one with
+	// the empty name. None means that one alone, which is handled.
+	Services []Service
 	// OnLostTraffic receives each message on a port from 128 on that was pending when its stream
 	// ended. unknown means that the message may have been handled. The stream's lock is held, so
 	// OnLostTraffic must not block or call the plane. body is valid until it returns. It may be
@@ -73,42 +71,45 @@ type Config struct {
 	Wall func() time.Time
 }
 
-// Service is a name under which a node sends and receives.
+// Service is a service of the node.
 type Service struct {
-	Name          string
-	Handled       bool              // false: it only sends
-	OnUndelivered func(Undelivered) // may be nil
+	Name    string // see [wire.CheckService]
+	Handled bool   // Deliver takes its messages; else a stream for it is refused
+	// OnUndelivered receives each stream of the service that ended with messages pending; those of
+	// one service in the order in which they ended. It runs on a goroutine of the plane, one call at
+	// a time for all services. It may be nil: then Flush and Close return them.
+	OnUndelivered func(Undelivered)
 }
 
 // Limits bound a node's memory. They are in bytes of frames, except where a comment says
 // otherwise.
 type Limits struct {
 	SendBuffer     int // accepted and not known to be delivered, of all streams
-	ReceiveBuffer  int // received and not yet handled, of all streams
+	ReceiveBuffer  int // received and not yet handled, of all streams; see buffer.go
 	HandlerBacklog int // sent by handlers beyond what windows allow
 	LinkQueue      int // of one link; relays drop frames beyond it
 	LinkLow        int // of one link; casts wait above it, and Send while streams have twice as much for it
-	Handlers       int // number of handlers that run at once
+	Handlers       int // number of handlers of a service that run at once
 	Streams        int // number of incoming streams
 }
 
-// Deliver handles one message. It runs on a goroutine of the plane; calls for one source come one
-// at a time and in order. The caller reuses d when Deliver returns.
+// Deliver handles one message. It runs on a goroutine of the plane; calls for one source and service
+// come one at a time and in order. The caller reuses d when Deliver returns.
 type Deliver func(ctx context.Context, d *Delivery)
 
 // Delivery is a message for a handler.
 type Delivery struct {
 	Source  uint64
-	Port    uint8
-	Service int // index in the sink's Config.Services; of no meaning on ports from 128 on
+	Service int   // this node's number of it
+	Port    uint8 // of the frame; from 128 on it is a message of a traffic run
 	Hops    int
 	Body    []byte // valid until Deliver returns
 	Cast    bool   // sent without a stream
-	// More means that a message of the same source and port follows at once, and that this one is
+	// More means that a message of the same source, service and port follows at once, and that this one is
 	// not acknowledged before that one unless the handler panics.
 	More bool
-	// Slot is a place for the handler's notes on this source; nil for casts. Calls for one source
-	// do not overlap, so it needs no lock.
+	// Slot is a place for the handler's notes on this source and service; nil for casts. Calls for
+	// one source and service do not overlap, so it needs no lock.
 	Slot *any
 }
 
@@ -122,6 +123,9 @@ type Plane struct {
 	ctx        context.Context // of handlers
 	stop       context.CancelCauseFunc
 	workers    *workers.Pool // for handlers
+	services   []service     // of Config.Services
+	reserved   int           // bytes of ReceiveBuffer for each service that is handled
+	shared     int           // bytes of it for all services
 
 	dropHeld func(wire.Frame) // p.countWasteHere as a value, one for all streams
 
@@ -135,8 +139,8 @@ type Plane struct {
 
 	mu sync.RWMutex
 	// guarded by mu
-	outbounds  map[uint64]*outbound
-	inbounds   map[uint64]*inbound
+	outbounds  streamTable[*outbound]
+	inbounds   streamTable[*inbound]
 	bygone     map[*inbound]struct{} // those of inbounds whose sources have left, see bygone.go
 	generation uint64                // of the latest outgoing stream
 	closed     bool
@@ -144,8 +148,8 @@ type Plane struct {
 
 	// parts with locks of their own
 	endedIn, endedOut timewait.List
-	casts             castInbox
 	timers            timers
+	stuckSinks        stuckSinks
 	traces            trace.Table
 	members           roster.Roster // some of the nodes that exist, see SetList
 	losses            *undelivered.Ledger
@@ -155,7 +159,7 @@ type Plane struct {
 	tracing  atomic.Int32 // traces of streams that are stuck, see maxStuckTraces
 	stored   atomic.Int64 // bytes of SendBuffer in use
 	askedAll atomic.Bool  // all sinks were asked for an acknowledgement since SendBuffer was last full
-	inbox    atomic.Int64 // bytes of ReceiveBuffer in use
+	overflow atomic.Int64 // bytes of shared in use
 	backlog  atomic.Int64 // bytes of HandlerBacklog in use
 	sharing  atomic.Int64 // streams that share the receive buffer, see inbound.shares
 	trials   atomic.Int64 // streams on trial
@@ -172,10 +176,8 @@ func New(c Config) *Plane {
 		Config:     c,
 		mask:       ring.Mask(c.Bits),
 		start:      time.Now(),
-		outbounds:  make(map[uint64]*outbound),
-		inbounds:   make(map[uint64]*inbound),
 		bygone:     make(map[*inbound]struct{}),
-		losses:     undelivered.New(c.OnUndelivered != nil, c.SendBuffer),
+		losses:     undelivered.New(c.SendBuffer),
 		generation: rand.Uint64N(1 << 48), // leftovers of an earlier incarnation then do not match
 	}
 	p.Set = peers.New(peers.Config{
@@ -189,9 +191,8 @@ func New(c Config) *Plane {
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	ran, day := p.clocks()
 	p.fence.Start(c.MaxSuspension, ran, day)
-	p.casts.limit = c.ReceiveBuffer / 4
-	p.casts.turn.Run = func(ctx context.Context) workers.Span { return p.handle(ctx, nil) }
 	p.workers = workers.New(workers.Config{Limit: p.Handlers, Context: p.ctx, Now: p.now, Goroutines: &p.wg})
+	p.makeServices()
 	p.dropHeld = p.countWasteHere
 	return p
 }
@@ -219,7 +220,7 @@ func firstNumber() uint64 { return 1 + rand.Uint64N(1<<62) }
 
 // Close ends everything at once. It cancels the context of handlers and callbacks and waits for
 // every goroutine, theirs included. Pending calls fail with err. Close returns what neither a
-// Flush has returned nor Config.OnUndelivered has received. A second call returns nothing.
+// Flush has returned nor an OnUndelivered has received. A second call returns nothing.
 func (p *Plane) Close(err error) []Undelivered {
 	p.mu.Lock()
 	if p.closed {
@@ -230,10 +231,7 @@ func (p *Plane) Close(err error) []Undelivered {
 		return nil
 	}
 	p.closed, p.why = true, err
-	out := make([]*outbound, 0, len(p.outbounds))
-	for _, o := range p.outbounds {
-		out = append(out, o)
-	}
+	out := p.outbounds.all()
 	p.mu.Unlock()
 
 	p.workers.Close()
@@ -261,19 +259,13 @@ func (p *Plane) background(f func()) {
 // and makes streams whose source is silent give up what waits behind a gap. With closeIdle it also closes the streams that sent nothing since the last such call.
 func (p *Plane) Sweep(closeIdle bool) {
 	p.Trim()
-	p.mu.RLock()
-	var idle []*outbound
-	if closeIdle {
-		for _, o := range p.outbounds {
-			idle = append(idle, o)
-		}
-	}
-	p.mu.RUnlock()
 	for _, i := range p.incomingStreams() {
 		p.sweepInbound(i, closeIdle)
 	}
-	for _, o := range idle {
-		o.closeIfIdle()
+	if closeIdle {
+		for _, o := range p.outgoingStreams() {
+			o.closeIfIdle()
+		}
 	}
 }
 
@@ -290,5 +282,5 @@ func (p *Plane) SetList(list *ring.List, all bool) { p.members.Set(list, all) }
 func (p *Plane) StreamCount() (out, in int) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return len(p.outbounds), len(p.inbounds) - len(p.bygone)
+	return p.outbounds.n, p.inbounds.n - len(p.bygone)
 }

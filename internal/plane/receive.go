@@ -25,20 +25,23 @@ type inLink struct {
 	demux demux.Demux    // of the present batch
 	turns workers.Lender // of what has something for a handler now
 
-	replies        []byte // frames that answer what was received
-	acceptedBytes  int    // bytes added to inboxes
-	frames         int64
-	relayed        int64  // messages relayed for runPort and not yet counted
-	runPort        uint8  // of a traffic run, see setRunPort
-	resetSource    uint64 // source that was last sent a Reset, in this batch
-	farewellSource uint64 // source that was last sent a Farewell, in this batch
-	crowdedBytes   int    // bytes offered to crowded queues since the last pause, see slowDown
-	mustPause      bool   // a pause is due
-	crowded        bool   // a queue fills up, see slowDown
+	replies       []byte   // frames that answer what was received
+	acceptedBytes int      // bytes added to inboxes, in this batch
+	uncharged     int      // of these, those that the receive buffer does not count yet
+	service       *service // of uncharged
+	frames        int64
+	relayed       int64     // messages relayed for runPort and not yet counted
+	runPort       uint8     // of a traffic run, see setRunPort
+	toldReset     streamKey // stream that was last answered with a Reset, in this batch
+	toldFarewell  streamKey // stream that was last answered with a Farewell, in this batch
+	crowdedBytes  int       // bytes offered to crowded queues since the last pause, see slowDown
+	mustPause     bool      // a pause is due
+	crowded       bool      // a queue fills up, see slowDown
 }
 
 func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
-	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self}
+	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, service: &p.services[0]}
+	l.toldReset, l.toldFarewell = noStream, noStream
 	l.demux.Clear()
 	l.turns = p.workers.Lender(l.readOn)
 	return l
@@ -147,6 +150,9 @@ func (l *inLink) readOn() {
 	l.p.readEnded(l.conn, l.run(), l.ended)
 }
 
+// noStream is a stream that is none.
+var noStream = streamKey{port: noPort}
+
 // dispatch looks at each frame's header once. It takes in frames for this node and notes the
 // others for the link to their next hop. It does not look at bodies. It returns how many bytes
 // are whole frames. An error is about a frame that may not come over a link; the frames before it
@@ -202,11 +208,16 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			}
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if run = l.demux.AddSource(f.Src(), from, at); run < 0 {
+				port := wire.StreamPort(f.Port())
+				if run = l.demux.AddSource(f.Src(), port, from, at); run < 0 {
 					l.receiveSources(batch)
-					run = l.demux.AddSource(f.Src(), from, at)
+					run = l.demux.AddSource(f.Src(), port, from, at)
 				}
 			case wire.Cast:
+				if f.Port() == wire.NamedCast {
+					l.receiveNamedCast(f)
+					continue
+				}
 				run = l.demux.AddCast(from, at)
 			default:
 				l.handleFrame(f)
@@ -241,12 +252,12 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 	return at, err
 }
 
-// acceptable reports whether a frame for this node can be from where it says, and has a port that is
-// in use. Only the loopback brings frames of the node itself. A frame for a reserved port is dropped
-// before its stream takes it in: it was not handled, and must not be acknowledged.
+// acceptable reports whether a frame for this node can be from where it says, and has a port that its
+// type can have. Only the loopback brings frames of the node itself.
 func (l *inLink) acceptable(f wire.Frame) bool {
 	src, port := f.Src(), f.Port()
-	return src <= l.p.mask && (src != l.p.Self || l.from == src) && (port == 0 || int(port) < len(l.p.Services) || port >= firstTraffic)
+	return src <= l.p.mask && (src != l.p.Self || l.from == src) &&
+		(port <= wire.NamedCast || port >= firstTraffic || f.Type() != wire.Cast)
 }
 
 // handOn hands on the frames that dispatch has noted.
@@ -307,20 +318,18 @@ func (l *inLink) forward(w peers.Way, batch []byte, spans []link.Span) {
 // too large to call them here.
 func (l *inLink) finishBatch() {
 	p := l.p
-	if accepted := l.acceptedBytes; accepted != 0 {
-		p.inbox.Add(int64(accepted))
-		l.acceptedBytes = 0
-		if accepted > fewBytes {
-			l.turns.Leave()
-		}
+	l.chargeAccepted()
+	if l.acceptedBytes > fewBytes {
+		l.turns.Leave()
 	}
+	l.acceptedBytes = 0
 	for b := l.replies; len(b) > 0; {
 		var f wire.Frame
 		f, b = wire.Next(b)
 		p.emit(f.Dst(), f) // nothing to do if there is no way back to the source
 	}
 	l.replies = l.replies[:0]
-	l.resetSource, l.farewellSource = p.Self, p.Self
+	l.toldReset, l.toldFarewell = noStream, noStream
 	p.counters.frames.Add(l.frames)
 	l.frames = 0
 }
@@ -348,32 +357,9 @@ func (l *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
 	l.answer(wire.NoRoute, f, body.Append(nil))
 }
 
-// answer sends a frame back to the source of f, with the same sequence number.
+// answer sends a frame back to the source of f, on the same stream and with the same sequence number.
 func (l *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
-	l.replies = wire.Append(l.replies, wire.Header{Type: t, Dst: f.Src(), Src: l.p.Self, Seq: f.Seq()}, body)
-}
-
-// receiveCasts takes in the casts of the batch, as many as there is room for.
-func (l *inLink) receiveCasts(batch []byte) {
-	p := l.p
-	offered := 0
-	for _, s := range l.demux.Casts() {
-		frames := batch[s.From:s.To]
-		offered += len(frames)
-		kept, ready := p.casts.add(frames, l.inboxRoom())
-		l.acceptedBytes += kept
-		if ready {
-			l.turns.Ready(&p.casts.turn)
-		}
-		if kept < len(frames) {
-			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
-		}
-	}
-	if offered > 0 {
-		if crowded, done := p.casts.crowded(); crowded {
-			l.slowDown(&p.casts.throttle, done, offered)
-		}
-	}
+	l.replies = wire.Append(l.replies, wire.Header{Type: t, Port: wire.StreamPort(f.Port()), Dst: f.Src(), Src: l.p.Self, Seq: f.Seq()}, body)
 }
 
 // handleFrame handles a frame for this node that is not one of many.
@@ -390,13 +376,13 @@ func (l *inLink) handleFrame(f wire.Frame) {
 			p.counters.malformed.Add(1)
 		} else if body.Type == wire.Trace {
 			p.traceRefused(f, body)
-		} else if o := p.findOutbound(body.Dst); o != nil {
+		} else if o := p.findOutbound(body.Dst, f.Port()); o != nil {
 			o.handleNoRoute(f.Seq(), body)
 		}
 	case wire.Farewell:
 		l.handleFarewell(f)
 	case wire.Opened, wire.Refuse, wire.Ack, wire.Reset, wire.Closed: // an answer to this node's half of a stream
-		o := p.findOutbound(f.Src())
+		o := p.findOutbound(f.Src(), f.Port())
 		if o == nil {
 			p.strayAnswer(l, f)
 			return

@@ -54,7 +54,7 @@ func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 				t.Errorf("%q is in the log:\n%s", no, logged)
 			}
 		}
-		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "reentry_test.go:", "(*Plane).callHandler(", "(*Pool).work(", "(*Plane).callBack("} {
+		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "reentry_test.go:", "(*Plane).callHandler(", "(*Group).work(", "(*Plane).callBack("} {
 			if !strings.Contains(logged, want) {
 				t.Errorf("%q is not in the log:\n%s", want, logged)
 			}
@@ -62,7 +62,7 @@ func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 	}, func(c *Config) {
 		c.Owner = 0x123456789abcdef0
 		c.Deliver = panicsAsAHandler
-		c.OnUndelivered = panicsAsACallback
+		c.Services = telling(panicsAsACallback)
 	})
 }
 

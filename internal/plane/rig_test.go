@@ -198,6 +198,9 @@ func (j jammed) Close() error {
 	return j.Conn.Close()
 }
 
+// telling is the service with the empty name, with a callback for undelivered messages.
+func telling(f func(Undelivered)) []Service { return []Service{{Handled: true, OnUndelivered: f}} }
+
 // ack is a sink's acknowledgement of everything below a number.
 func ack(sink, delivered uint64) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: sink, Seq: delivered}, wire.AckBody{Window: 1 << 16}.Append(nil, nil))

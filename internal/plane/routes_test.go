@@ -197,7 +197,7 @@ func TestDetourIsMarked(t *testing.T) {
 		if !f[0].Detour() || !f[1].Detour() {
 			t.Error("this node's own are not marked")
 		}
-		o, _, err := r.p.openOutbound(30)
+		o, _, err := r.p.openOutbound(30, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

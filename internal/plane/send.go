@@ -17,7 +17,8 @@ var (
 	ErrBacklog  = errors.New("too much sent by handlers is waiting")
 )
 
-// Send accepts a message for a sink. When it returns nil, the message is numbered, and kept until
+// Send accepts a message for a sink. port is this node's number of the service, or from 128 on that of a
+// traffic run. When Send returns nil, the message is numbered, and kept until
 // the sink's handler has handled it. It does nothing if ctx has ended. It waits, no longer than
 // ctx, while the window is full, while the send buffer is full, while the first link is
 // congested, and while a stream opens whose sink is not known to exist.
@@ -35,7 +36,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 	}
 	var waitedFor *outbound // this call returns the error with which it ends
 	for {
-		o, opened, err := p.openOutbound(sink)
+		o, opened, err := p.openOutbound(sink, wire.StreamPort(port))
 		if err != nil {
 			return err
 		}
@@ -143,12 +144,32 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
 	}
-	h := wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}
+	if 0 < port && port < wire.FirstRunPort {
+		return p.castNamed(ctx, sink, port, body)
+	}
+	return p.cast(ctx, wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}, body)
+}
+
+// castNamed is Cast for a named service. The name takes room of the message.
+func (p *Plane) castNamed(ctx context.Context, sink uint64, port uint8, body []byte) error {
+	name, err := p.nameOf(port)
+	if err != nil {
+		return err
+	}
+	if n := 1 + len(name) + len(body); n > p.MaxPayload {
+		return p.tooLarge(n)
+	}
+	named := wire.AppendNamed(make([]byte, 0, 256), name, body) // on the stack, unless the message is longer
+	return p.cast(ctx, wire.Header{Type: wire.Cast, Port: wire.NamedCast, Dst: sink, Src: p.Self}, named)
+}
+
+// cast gives a cast to its first link.
+func (p *Plane) cast(ctx context.Context, h wire.Header, body []byte) error {
 	for {
 		if p.closing.Load() {
 			return p.why
 		}
-		w, err := p.towards(sink)
+		w, err := p.towards(h.Dst)
 		if w.Link == nil {
 			p.countUnplaced(1, err)
 			if err == nil {

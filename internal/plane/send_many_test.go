@@ -114,7 +114,7 @@ func TestBatchLetsOthersGoOn(t *testing.T) {
 	if _, err := p.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := p.findOutbound(sink).admitSome(0, bodies(10*maxRun, 8)); n == 0 || n > maxRun {
+	if n := p.findOutbound(sink, 0).admitSome(0, bodies(10*maxRun, 8)); n == 0 || n > maxRun {
 		t.Errorf("%d messages under one lock, want at most %d", n, maxRun)
 	}
 }
@@ -283,7 +283,7 @@ func TestHandlersBacklog(t *testing.T) {
 				if accepted == 0 || accepted == 3000 || !errors.Is(err, ErrBacklog) {
 					t.Errorf("%d accepted, %v", accepted, err)
 				}
-				if got := r.p.findOutbound(50).s.Pending(); got != uint64(accepted)+1 {
+				if got := r.p.findOutbound(50, 0).s.Pending(); got != uint64(accepted)+1 {
 					t.Errorf("%d are pending, %d accepted", got-1, accepted)
 				}
 			}, func(c *Config) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // SendBatch is [Plane.Send] for each body in turn, until one is not accepted. It returns how many
@@ -16,7 +17,7 @@ func (p *Plane) SendBatch(ctx context.Context, sink uint64, port uint8, bodies [
 			return accepted, err
 		}
 		accepted++
-		if o := p.findOutbound(sink); o != nil {
+		if o := p.findOutbound(sink, wire.StreamPort(port)); o != nil {
 			accepted += o.admitSome(port, bodies[accepted:])
 		}
 	}

@@ -25,7 +25,7 @@ func TestLateAnswersAreNotStale(t *testing.T) {
 		o.closeIfIdle()
 		o.closeIfIdle()
 		r.feed(frame(wire.Closed, 40, 1001))
-		if o.s.State() != stream.Ended || o.s.Err() != nil || r.p.findOutbound(40) != nil {
+		if o.s.State() != stream.Ended || o.s.Err() != nil || r.p.findOutbound(40, 0) != nil {
 			t.Fatal("the stream has not ended in good order")
 		}
 		late := []wire.Frame{frame(wire.Closed, 40, 1001), ack(40, 1000), ack(40, 1001), frame(wire.Reset, 40, 1001), again}
@@ -49,9 +49,9 @@ func TestLateFramesOfASourceAreNotStale(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.offer(40, 5, 7, 0, 1)
-		first := r.p.inbounds[40].r.First()
+		first := r.p.inbounds.byNode[40].r.First()
 		r.feed(frame(wire.Close, 40, first+2))
-		if r.p.inbounds[40] != nil {
+		if r.p.inbounds.byNode[40] != nil {
 			t.Fatal("the stream has not ended")
 		}
 		late := []wire.Frame{

@@ -41,7 +41,7 @@ func expect(b []byte, next uint64) error {
 }
 
 // Whatever happens to links and routes while several sources send on the same streams, every
-// message is handled once, in order and as it was sent. Afterwards nothing is held and all
+// message of each service is handled once, in order and as it was sent. Afterwards nothing is held and all
 // accounts are even. A message is in the store and in the links' queues at the same time, so a
 // chunk that is reused too early shows here.
 func TestStorm(t *testing.T) {
@@ -52,27 +52,36 @@ func TestStorm(t *testing.T) {
 }
 
 func storm(t *testing.T, seed uint64, bits int) {
-	const n, each, senders = 4, 1500, 2
+	const n, each, senders, services = 4, 700, 2, 2
 	if testing.Short() {
 		t.Skip("some seconds")
 	}
-	type lane struct{ from, to int }
-	var mu sync.Mutex // guards next
+	type lane struct{ from, to, service int } // a service by its number at the source
+	var mu sync.Mutex                         // guards next
 	next := make(map[lane]uint64)
 	limits := testLimits()
 	limits.LinkLow, limits.SendBuffer, limits.ReceiveBuffer = 16<<10, 256<<10, 128<<10
 	m := newMesh(t, n, n-1, limits, memory, func(node int) Deliver {
 		return func(_ context.Context, d *Delivery) {
-			at := lane{int(d.Source/10) - 1, node}
+			from := int(d.Source/10) - 1
+			at := lane{from, node, d.Service}
+			if d.Service > 0 && from%2 != node%2 {
+				at.service = 3 - d.Service
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			if want := uint8(next[at] / 20 % 2 * firstTraffic); d.Port != want {
-				t.Errorf("from %d to %d: message %d on port %d, want %d", at.from, at.to, next[at], d.Port, want)
+			if want := stormPort(next[at], at.service); d.Port != want {
+				t.Errorf("%v: message %d on port %d, want %d", at, next[at], d.Port, want)
 			}
 			if err := expect(d.Body, next[at]); err != nil {
-				t.Errorf("from %d to %d: %v", at.from, at.to, err)
+				t.Errorf("%v: %v", at, err)
 			}
 			next[at]++
+		}
+	}, func(c *Config) {
+		c.Services = []Service{{Handled: true}, {Name: "a", Handled: true}, {Name: "b", Handled: true}}
+		if c.Self/10%2 == 0 { // each node has numbers of its own
+			c.Services[1], c.Services[2] = c.Services[2], c.Services[1]
 		}
 	})
 	var over atomic.Bool
@@ -80,19 +89,19 @@ func storm(t *testing.T, seed uint64, bits int) {
 	for i, p := range m.planes {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		weather.Go(func() { m.weather(p, i, rng, &over) })
-		for j := range n {
+		for x := range n * services {
+			j, service := x/services, x%services
 			if j == i {
 				continue
 			}
 			var turn sync.Mutex // of the senders on a stream
 			sent := uint64(0)
 			for k := range senders {
-				rng := rand.New(rand.NewPCG(seed, uint64(1000+100*k+10*i+j)))
+				rng := rand.New(rand.NewPCG(seed, uint64(1000+100*k+10*i+j+1000*service)))
 				sources.Go(func() {
 					for range each {
 						turn.Lock()
-						port := uint8(sent / 20 % 2 * firstTraffic)
-						err := p.Send(t.Context(), m.planes[j].Self, port, stormy(rng, sent, bits))
+						err := p.Send(t.Context(), m.planes[j].Self, stormPort(sent, service), stormy(rng, sent, bits))
 						sent++
 						turn.Unlock()
 						if err != nil {
@@ -135,10 +144,18 @@ func storm(t *testing.T, seed uint64, bits int) {
 		for _, v := range s.Hops {
 			hops += v
 		}
-		if want := int64((n - 1) * each * senders); s.Sent != want || s.Delivered != want || hops != want {
+		if want := int64((n - 1) * each * senders * services); s.Sent != want || s.Delivered != want || hops != want {
 			t.Errorf("node %d: %d sent, %d delivered, %d by hops, want %d", i, s.Sent, s.Delivered, hops, want)
 		}
 	}
+}
+
+// stormPort is the port of a message: that of its service, or now and then that of a traffic run.
+func stormPort(n uint64, service int) uint8 {
+	if service == 0 {
+		return uint8(n / 20 % 2 * firstTraffic)
+	}
+	return uint8(service)
 }
 
 // weather breaks links, makes new ones, changes routes and reads the plane's status, until over

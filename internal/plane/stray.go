@@ -25,6 +25,6 @@ func (p *Plane) strayAnswer(l *inLink, f wire.Frame) {
 // denyOpened tells a sink to forget a stream that it has opened and this node does not have.
 func (l *inLink) denyOpened(f wire.Frame) {
 	if b, err := wire.ParseOpened(f.Body()); err == nil {
-		l.replies = wire.Append(l.replies, wire.Header{Type: wire.Close, Dst: f.Src(), Src: l.p.Self, Seq: b.First}, nil)
+		l.replies = wire.Append(l.replies, wire.Header{Type: wire.Close, Port: f.Port(), Dst: f.Src(), Src: l.p.Self, Seq: b.First}, nil)
 	}
 }

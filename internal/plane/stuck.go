@@ -2,6 +2,7 @@ package plane
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/stream"
@@ -30,6 +31,28 @@ type stuckState struct {
 	tracing bool
 }
 
+// stuckSinks counts the streams by sink about which OnStuck was called and that do not get on again.
+// The sink is healed with the last of them. Its lock is a leaf.
+type stuckSinks struct {
+	mu   sync.Mutex
+	told map[uint64]int
+}
+
+// add adds one stream to a sink, or takes one away, and returns how many there are.
+func (x *stuckSinks) add(sink uint64, n int) (left int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.told == nil {
+		x.told = make(map[uint64]int)
+	}
+	if left = x.told[sink] + n; left > 0 {
+		x.told[sink] = left
+	} else {
+		delete(x.told, sink)
+	}
+	return left
+}
+
 // checkStuck has the route of a stream traced on which nothing comes through, and tells when it
 // gets on again. It needs mu.
 func (o *outbound) checkStuck() {
@@ -40,7 +63,7 @@ func (o *outbound) checkStuck() {
 	silent := o.s.Silent(now)
 	switch {
 	case silent < p.StuckAfter:
-		if state.told && o.s.State() != stream.Ended {
+		if state.told && p.stuckSinks.add(o.sink, -1) == 0 && o.s.State() != stream.Ended {
 			p.OnStuck(Stuck{Sink: o.sink, Healed: true})
 		}
 		state.at, state.told = 0, false
@@ -69,7 +92,10 @@ func (o *outbound) traceStuck() {
 	defer o.mu.Unlock()
 	o.stuck.tracing = false
 	if found.Silent = o.s.Silent(p.now()); found.Silent >= p.StuckAfter && o.stuck.at > 0 {
-		o.stuck.told = true
+		if !o.stuck.told {
+			o.stuck.told = true
+			p.stuckSinks.add(o.sink, 1)
+		}
 		p.OnStuck(found)
 	}
 }

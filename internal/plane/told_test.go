@@ -17,7 +17,7 @@ type recorder struct {
 }
 
 func (c *recorder) config(cfg *Config) {
-	cfg.OnUndelivered = func(u Undelivered) {
+	cfg.Services = telling(func(u Undelivered) {
 		if c.release != nil {
 			<-c.release
 		}
@@ -28,7 +28,7 @@ func (c *recorder) config(cfg *Config) {
 			}
 			panic("test")
 		}
-	}
+	})
 }
 
 // What the callback was told, neither a later Flush nor Close tells again. The callback is also

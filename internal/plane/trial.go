@@ -1,6 +1,10 @@
 package plane
 
-import "github.com/x/ringdht/internal/wire"
+import (
+	"sync/atomic"
+
+	"github.com/x/ringdht/internal/wire"
+)
 
 // An Open proves nothing: any node can send one in another's name. So an incoming stream begins
 // without a share of the receive buffer. It gets one with its first message, since only its source
@@ -17,12 +21,14 @@ import "github.com/x/ringdht/internal/wire"
 // Rejected: to forget the oldest trial for the sake of a new one. A flood would end those of
 // newcomers between their Open and their first message. A refused newcomer asks again, and needs
 // no trial as soon as this node has heard of it.
+//
+// A source has one stream on trial at a time. Its others wait for the first message of that one, or
+// until this node has heard of it.
 type trial struct {
-	proven      bool // a message has come
-	onTrial     bool // counts in Plane.trials
-	shares      bool // counts in Plane.sharing: it is proven, and its source has not left
-	trialSweeps int  // since the last Open
-	incarnation uint64
+	proven      bool        // a message has come
+	onTrial     atomic.Bool // counts in Plane.trials; changes with the stream's lock held
+	shares      bool        // counts in Plane.sharing: it is proven, and its source has not left
+	trialSweeps int         // since the last Open
 }
 
 const (
@@ -44,36 +50,42 @@ func (p *Plane) plausible(f wire.Frame, b wire.OpenBody) bool {
 	return f.Seq() <= maxGeneration && (p.MayExist == nil || p.MayExist(b.Incarnation))
 }
 
-// trialsFull reports whether a new stream must wait because too many are on trial. Where this node
-// knows all members the source gets no answer, since it may not exist.
-func (p *Plane) trialsFull(f wire.Frame, b wire.OpenBody) bool {
+// trialsFull reports whether a new stream must wait because too many are on trial, or another one of
+// its source is. Then the source gets no answer, since it may not exist.
+func (p *Plane) trialsFull(f wire.Frame, b wire.OpenBody, s *service) bool {
 	most := p.Streams - p.Streams/4
 	if p.members.KnowsAll() {
 		most = min(most, maxTrials)
 	}
-	if p.trials.Load() < int64(most) || f.Src() == p.Self || !p.members.Unproven(f.Src(), b.Incarnation) {
+	if !p.unproven(f.Src(), b.Incarnation) {
 		return false
 	}
-	in := p.lockInbound(f.Src())
-	if in == nil {
-		return true
+	full := p.trials.Load() >= int64(most)
+	for _, in := range p.incomingStreams(f.Src()) {
+		if in.service == s {
+			return false // it is one of them, or needs no trial
+		}
+		full = full || in.onTrial.Load()
 	}
-	in.mu.Unlock()
-	return false // it is one of them
+	return full
+}
+
+// unproven reports whether this node does not know an incarnation of a source.
+func (p *Plane) unproven(source, inc uint64) bool {
+	return source != p.Self && p.members.Unproven(source, inc)
 }
 
 // beginTrial begins the trial of a new stream, unless its source is known.
-func (p *Plane) beginTrial(in *inbound, inc uint64) {
-	if in.source != p.Self && p.members.Unproven(in.source, inc) {
-		in.onTrial, in.incarnation = true, inc
+func (p *Plane) beginTrial(in *inbound) {
+	if p.unproven(in.source, in.incarnation) {
+		in.onTrial.Store(true)
 		p.trials.Add(1)
 	}
 }
 
 // endTrial needs in.mu.
 func (p *Plane) endTrial(in *inbound) {
-	if in.onTrial {
-		in.onTrial = false
+	if in.onTrial.CompareAndSwap(true, false) {
 		p.trials.Add(-1)
 	}
 }
@@ -89,17 +101,18 @@ func (p *Plane) prove(in *inbound) {
 func (p *Plane) updateShare(in *inbound) {
 	if shares := in.proven && !in.sourceLeft && !in.forgotten; shares != in.shares {
 		in.shares = shares
-		if shares {
-			p.sharing.Add(1)
-		} else {
-			p.sharing.Add(-1)
+		n := int64(1)
+		if !shares {
+			n = -1
 		}
+		p.sharing.Add(n)
+		in.service.sharing.Add(n)
 	}
 }
 
 // trialIsOver reports whether a stream has been on trial for too long. It needs in.mu.
 func (p *Plane) trialIsOver(in *inbound) bool {
-	if !in.onTrial || in.forgotten || !p.members.KnowsAll() {
+	if !in.onTrial.Load() || in.forgotten || !p.members.KnowsAll() {
 		return false
 	}
 	if !p.members.Unproven(in.source, in.incarnation) { // this node has heard of it
@@ -113,7 +126,7 @@ func (p *Plane) trialIsOver(in *inbound) bool {
 // firstWindow is the window of a stream that opens. It needs in.mu.
 func (p *Plane) firstWindow(in *inbound) int {
 	if in.shares {
-		return p.window()
+		return p.window(in.service)
 	}
-	return min(p.windowOf(int(p.sharing.Load())+1), firstWindow)
+	return min(p.windowAmong(in.service, 1), firstWindow)
 }

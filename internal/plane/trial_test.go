@@ -34,7 +34,7 @@ func TestForgedOpens(t *testing.T) {
 		routed(r)
 		r.p.SetMembers([]uint64{40, 50}, []uint64{5, 1}, true)
 		r.offer(40, 5, 1, 0)
-		window := r.p.window()
+		window := r.p.window(&r.p.services[0])
 		r.flood(60_000)
 		if _, in := r.p.StreamCount(); in != 1+maxTrials {
 			t.Errorf("%d streams", in)
@@ -42,8 +42,8 @@ func TestForgedOpens(t *testing.T) {
 		if got := r.p.Counters().Dropped.Refused; got != 60_000-maxTrials {
 			t.Errorf("%d refused", got)
 		}
-		if r.p.window() != window {
-			t.Errorf("a window of %d bytes, it was %d", r.p.window(), window)
+		if r.p.window(&r.p.services[0]) != window {
+			t.Errorf("a window of %d bytes, it was %d", r.p.window(&r.p.services[0]), window)
 		}
 		r.p.Left(1000, 1)
 		r.feed(openFrom(1000, 2, 1)) // it is back, and has still proven nothing
@@ -51,11 +51,11 @@ func TestForgedOpens(t *testing.T) {
 			t.Errorf("%d streams share the receive buffer", n)
 		}
 		r.offer(50, 1, 1, 0) // a member finds room
-		if r.p.window() != window/2 {
-			t.Errorf("a window of %d bytes for two", r.p.window())
+		if r.p.window(&r.p.services[0]) != window/2 {
+			t.Errorf("a window of %d bytes for two", r.p.window(&r.p.services[0]))
 		}
 		r.feed(openFrom(60, 7, 1)) // a newcomer does not, and asks again
-		if in := r.p.lockInbound(60); in != nil {
+		if in := r.p.lockInbound(60, 0); in != nil {
 			in.mu.Unlock()
 			t.Error("one trial too many")
 		}
@@ -163,14 +163,14 @@ func TestImpossibleFrames(t *testing.T) {
 		}
 		r.offer(40, 5, 1, 0) // the forged ones have not taken its place
 		was := r.p.Counters().Dropped
-		in := r.p.lockInbound(40)
+		in := r.p.lockInbound(40, 0)
 		next := in.r.First() + 1
 		in.mu.Unlock()
 		message := func(port uint8) wire.Frame {
 			return wire.Append(nil, wire.Header{Type: wire.Data, Port: port, Dst: 20, Src: 40, Seq: next}, []byte("x"))
 		}
 		r.feed(message(1), message(127))
-		was.Malformed += 2
+		was.Stale += 2 // of services for which it has opened no stream
 		r.dropped(was)
 		r.feed(message(0)) // it was not taken in, so the number is free
 		if handled != 4 {

@@ -13,7 +13,7 @@ type Undelivered = undelivered.Stream
 // recordLoss records what is pending on a stream at its end. The sender calls it, so mu is held.
 func (o *outbound) recordLoss() {
 	p := o.p
-	u := Undelivered{Sink: o.sink, Err: o.s.Err()}
+	u := Undelivered{Sink: o.sink, Service: int(o.port), Err: o.s.Err()}
 	if u.Err == nil {
 		return
 	}
@@ -35,7 +35,7 @@ func (o *outbound) recordLoss() {
 	if u.Messages == 0 {
 		return
 	}
-	unlisted, tell := p.losses.Add(u, bytes, o.pending)
+	unlisted, tell := p.losses.Add(u, p.services[o.port].OnUndelivered != nil, bytes, o.pending)
 	p.counters.unlisted.Add(int64(unlisted))
 	if tell {
 		p.wg.Go(p.callBack)
@@ -51,14 +51,14 @@ func (o *outbound) pending(yield func([]byte) bool) {
 	}
 }
 
-// callBack tells the callback while there is anything to tell. It has a goroutine of its own: all
+// callBack tells the callbacks while there is anything to tell. It has a goroutine of its own: all
 // workers may be waiting in Flush.
 func (p *Plane) callBack() {
 	for p.callOne() {
 	}
 }
 
-// callOne tells the callback of one stream, and reports whether there is more to tell. If the
+// callOne tells a callback of one stream, and reports whether there is more to tell. If the
 // callback ends its goroutine (runtime.Goexit, and so t.Fatal), another goroutine tells the rest.
 func (p *Plane) callOne() (more bool) {
 	told, exits := false, true
@@ -88,7 +88,7 @@ func (p *Plane) callUser(u Undelivered) (ok bool) {
 			p.logPanic("callback for undelivered messages ended its goroutine", "sink", u.Sink, "runtime.Goexit")
 		}
 	}()
-	reentry.Call(p.Owner, func() { p.OnUndelivered(u) })
+	reentry.Call(p.Owner, func() { p.services[u.Service].OnUndelivered(u) })
 	return true
 }
 

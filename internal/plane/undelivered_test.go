@@ -25,7 +25,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 			r.t.Fatal(err)
 		}
 	}
-	o := r.p.findOutbound(sink)
+	o := r.p.findOutbound(sink, 0)
 	o.mu.Lock()
 	o.end(fmt.Errorf("the end of %q", bodies))
 	o.mu.Unlock()
@@ -57,7 +57,7 @@ func TestUndeliveredBodies(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.open(40, 5) // "pending" is the first
-		o := r.p.findOutbound(40)
+		o := r.p.findOutbound(40, 0)
 		ctx := r.p.Context() // a handler's context, which does not wait for the window
 		for i := range 200 {
 			if err := r.p.Send(ctx, 40, uint8(i%2)*200, []byte{byte(i)}); err != nil {
@@ -66,7 +66,7 @@ func TestUndeliveredBodies(t *testing.T) {
 		}
 		big := make([]byte, 40<<10) // no window takes both
 		for range 2 {
-			r.p.Send(ctx, 40, 127, big)
+			r.p.Send(ctx, 40, 0, big)
 		}
 		o.mu.Lock()
 		if o.s.Backlog() == 0 || o.s.Backlog() == o.s.Bytes() {
@@ -110,7 +110,7 @@ func TestUndeliveredEarly(t *testing.T) {
 		if err := r.p.Send(t.Context(), 50, 128, []byte("traffic")); err != nil {
 			t.Fatal(err)
 		}
-		o := r.p.findOutbound(50)
+		o := r.p.findOutbound(50, 0)
 		o.mu.Lock()
 		o.end(errBroken)
 		o.mu.Unlock()
@@ -194,11 +194,11 @@ func TestFlushWaitsForCallbacks(t *testing.T) {
 			t.Error(err)
 		}
 	}, func(c *Config) {
-		c.OnUndelivered = func(u Undelivered) {
+		c.Services = telling(func(u Undelivered) {
 			<-release
 			inner = r0.p.Await(r0.p.Context())
 			returned++
-		}
+		})
 	})
 }
 
@@ -219,10 +219,10 @@ func TestAwaitWaitsForTheCallbackOfItsStream(t *testing.T) {
 			t.Error("returned before the callback")
 		}
 	}, func(c *Config) {
-		c.OnUndelivered = func(Undelivered) {
+		c.Services = telling(func(Undelivered) {
 			time.Sleep(time.Second)
 			told = true
-		}
+		})
 	})
 }
 
@@ -251,6 +251,6 @@ func TestCallbackPanics(t *testing.T) {
 			t.Error(failed, err, calls)
 		}
 	}, func(c *Config) {
-		c.OnUndelivered = func(Undelivered) { calls++; panic("test") }
+		c.Services = telling(func(Undelivered) { calls++; panic("test") })
 	})
 }

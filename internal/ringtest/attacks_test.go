@@ -230,7 +230,7 @@ func (f *field) impersonate(conn net.Conn, bodies *atomic.Int64) {
 func answerFor(sink *ringtest.Node, fr wire.Frame) []byte {
 	switch fr.Type() {
 	case wire.Open:
-		o, _ := wire.ParseOpen(fr.Body())
+		o, _ := wire.ParseOpen(fr.Port(), fr.Body())
 		return answer(wire.Opened, fr, fr.Seq(), wire.OpenedBody{SourceIncarnation: o.Incarnation, SinkIncarnation: sink.Incarnation(), First: 1, Window: 1 << 20}.Append(nil))
 	case wire.Data:
 		return answer(wire.Ack, fr, fr.Seq()+1, wire.AckBody{Window: 1 << 20}.Append(nil, nil))

@@ -34,9 +34,9 @@ func TestForgedFrames(t *testing.T) {
 		{"A4: an Open with the last generation", func(v, m ring.Ref) []byte { return open(v.ID, m.ID, m.Incarnation, never) }, 1, 0},
 		{"A4: an Open with a generation that the member has not reached", func(v, m ring.Ref) []byte { return open(v.ID, m.ID, m.Incarnation, 1<<60) }, 0, 0},
 		{"E7: a cast for a reserved port", func(v, m ring.Ref) []byte { return cast(v.ID, m.ID, 77) }, 1, 0},
-		{"E7: a message for a reserved port", func(v, m ring.Ref) []byte {
+		{"E7: a message for a service without a stream", func(v, m ring.Ref) []byte {
 			return wire.Append(nil, wire.Header{Type: wire.Data, Port: 1, Dst: v.ID, Src: m.ID, Seq: 5}, []byte("x"))
-		}, 1, 0},
+		}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

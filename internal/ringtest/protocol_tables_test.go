@@ -99,7 +99,7 @@ func TestProtocolShowsTheBodies(t *testing.T) {
 		t     wire.Type
 		parse func([]byte) error
 	}{
-		{wire.Open, func(b []byte) error { _, err := wire.ParseOpen(b); return err }},
+		{wire.Open, func(b []byte) error { _, err := wire.ParseOpen(0, b); return err }},
 		{wire.Opened, func(b []byte) error { _, err := wire.ParseOpened(b); return err }},
 		{wire.Refuse, func(b []byte) error { _, err := wire.ParseRefuse(b); return err }},
 		{wire.Sync, func(b []byte) error { _, err := wire.ParseRound(b); return err }},
@@ -140,6 +140,7 @@ func TestProtocolHasTheCodesAndReasons(t *testing.T) {
 	reasons := protocolTable(t, "| reason | of Refuse | of NoRoute |")
 	refuse, noRoute := byNumber(t, reasons, 1), byNumber(t, reasons, 2)
 	if refuse[int(wire.RefuseStreams)] != "too many streams" || refuse[int(wire.RefuseLeaving)] != "it leaves" || refuse[int(wire.RefuseOlder)] != "an older incarnation" ||
+		refuse[int(wire.RefuseService)] != "no such service" ||
 		noRoute[int(wire.NoSuchNode)] != "no such node" || noRoute[int(wire.HopLimit)] != "hop limit" {
 		t.Errorf("the reasons of PROTOCOL.md are %v and %v", refuse, noRoute)
 	}
@@ -184,6 +185,8 @@ func TestProtocolHasTheLimits(t *testing.T) {
 		"distance of a number that makes sense":            grouped(stream.MaxWindow / 2),
 		"window":                                           grouped(stream.MaxWindow) + " bytes",
 		"ranges of an Ack":                                 grouped(wire.MaxRanges),
+		"name of a service":                                fmt.Sprintf("%d bytes", wire.MaxService),
+		"services of a node, with that of port 0":          grouped(wire.MaxServices),
 	} {
 		if limits[name] != want {
 			t.Errorf("PROTOCOL.md: the limit %q is %q, in the code %q", name, limits[name], want)

@@ -21,8 +21,14 @@ type judge struct {
 	incarnations    map[ring.Ref]*incarnation
 	issued          map[uint64]ring.Ref // all incarnations ever given, by number
 	all             []*incarnation
-	announcedDeaths int                 // since resurrect
-	pairs           map[[2]ring.Ref]int // by source and sink: the latest stream that was delivered
+	announcedDeaths int          // since resurrect
+	lanes           map[lane]int // the latest stream that was delivered
+}
+
+// lane is what has streams in an order: a service between two incarnations.
+type lane struct {
+	from, to ring.Ref
+	port     uint8
 }
 
 // incarnation is what the judge knows of one incarnation of a node.
@@ -46,7 +52,7 @@ type incarnation struct {
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, incarnations: make(map[ring.Ref]*incarnation), issued: make(map[uint64]ring.Ref), pairs: make(map[[2]ring.Ref]int)}
+	return &judge{w: w, incarnations: make(map[ring.Ref]*incarnation), issued: make(map[uint64]ring.Ref), lanes: make(map[lane]int)}
 }
 
 func (j *judge) fail(format string, args ...any) {
@@ -253,10 +259,12 @@ func (j *judge) opened(o *outStream) {
 func (j *judge) delivered(n *node, f wire.Frame, body []byte) {
 	no, index := binary.BigEndian.Uint64(body), int(binary.BigEndian.Uint64(body[8:]))
 	o := j.streams[no]
-	pair := [2]ring.Ref{o.n.ref, n.ref}
+	at := lane{o.n.ref, n.ref, o.port}
 	switch {
 	case o.n.ref.ID != f.Src() || o.sink != n.ref.ID || f.Dst() != n.ref.ID:
 		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
+	case o.port != f.Port():
+		j.fail("%v got a message of stream %d, which has port %d, on port %d", n.ref, no, o.port, f.Port())
 	case !o.opened || o.sinkInc != n.ref.Incarnation:
 		j.fail("%v got message %d of a stream from %v to its incarnation %d", n.ref, index, o.n.ref, o.sinkInc)
 	case o.over && index >= o.back:
@@ -265,10 +273,10 @@ func (j *judge) delivered(n *node, f wire.Frame, body []byte) {
 		j.fail("%v got message %d of stream %d from %v twice", n.ref, index, no, o.n.ref)
 	case index > o.got:
 		j.fail("%v got message %d of stream %d from %v before message %d", n.ref, index, no, o.n.ref, o.got)
-	case int(no) < j.pairs[pair]:
-		j.fail("%v got something of stream %d from %v after stream %d", n.ref, no, o.n.ref, j.pairs[pair])
+	case int(no) < j.lanes[at]:
+		j.fail("%v got something of stream %d from %v after stream %d", n.ref, no, o.n.ref, j.lanes[at])
 	}
-	j.pairs[pair] = int(no)
+	j.lanes[at] = int(no)
 	o.got++
 	j.w.count.delivered++
 	j.w.longest = max(j.w.longest, j.w.now-o.pushed[index])

@@ -85,10 +85,12 @@ func (o *outStream) reportStuck() {
 	}
 	switch silent := o.s.Silent(w.now); {
 	case silent < membership.StuckAfter(w.lease):
-		if o.stuckAt > 0 {
+		was := o.stuckAt
+		o.stuckAt = 0
+		other := slices.ContainsFunc(o.n.outs, func(x *outStream) bool { return x.sink == o.sink && x.stuckAt > 0 })
+		if was > 0 && !other {
 			o.n.sendControl(control.Stuck{ID: o.sink, Healed: true})
 		}
-		o.stuckAt = 0
 	case o.stuckAt == 0 || w.now-o.stuckAt >= membership.StuckAgain(w.lease):
 		o.stuckAt = w.now
 		answered, complete := o.n.trace(o.sink)

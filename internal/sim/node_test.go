@@ -38,15 +38,16 @@ type node struct {
 	complaints membership.Complaints
 
 	outs    []*outStream
-	in      map[uint64]*inStream
+	in      map[streamOf]*inStream
 	gen     uint64
+	talks   int
 	ticking bool
 }
 
 func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
-		w: w, p: p, ref: ref, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
+		w: w, p: p, ref: ref, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[streamOf]*inStream),
 		local: &membership.NodeView{Self: ref, Bits: w.bits},
 	}
 	n.use = n.local
@@ -167,18 +168,25 @@ func (n *node) endDead(ref ring.Ref) {
 	}
 }
 
-// sweep forgets the stream from an incarnation that has left, after a while, when it is
+// sweep forgets the streams from an incarnation that has left, after a while, when they are
 // empty.
 func (n *node) sweep(ref ring.Ref) {
 	n.after(n.w.lease*2/3, func() {
-		in := n.in[ref.ID]
-		switch {
-		case in == nil || in.r.PeerIncarnation() > ref.Incarnation:
-		case in.handler || in.r.Bytes() > 0:
-			in.r.Trim()
+		again := false
+		for port := range uint8(ports) {
+			key := streamOf{ref.ID, port}
+			in := n.in[key]
+			switch {
+			case in == nil || in.r.PeerIncarnation() > ref.Incarnation:
+			case in.handler || in.r.Bytes() > 0:
+				in.r.Trim()
+				again = true
+			default:
+				delete(n.in, key)
+			}
+		}
+		if again {
 			n.sweep(ref)
-		default:
-			delete(n.in, ref.ID)
 		}
 	})
 }
@@ -208,8 +216,8 @@ func (n *node) flushThenCut(limit Time) {
 // sayFarewell sends farewells until every source has confirmed, for a limited time.
 func (n *node) sayFarewell(limit Time) {
 	handled := true
-	for _, id := range slices.Sorted(maps.Keys(n.in)) {
-		in := n.in[id]
+	for _, key := range slices.SortedFunc(maps.Keys(n.in), streamOf.compare) {
+		in := n.in[key]
 		if !in.r.Drained() {
 			handled = false
 		} else {

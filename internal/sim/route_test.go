@@ -96,7 +96,7 @@ func (n *node) refuse(f wire.Frame) {
 
 // answer sends a frame back to the source of f, with the same number.
 func (n *node) answer(t wire.Type, f wire.Frame, body []byte) {
-	n.send(wire.Append(nil, wire.Header{Type: t, Dst: f.Src(), Src: n.ref.ID, Seq: f.Seq()}, body))
+	n.send(wire.Append(nil, wire.Header{Type: t, Port: f.Port(), Dst: f.Src(), Src: n.ref.ID, Seq: f.Seq()}, body))
 }
 
 // send sends frames of this node. It returns false if their sink does not exist.

@@ -92,8 +92,8 @@ func (w *world) checkForgotten() {
 	for w.judge.err == nil {
 		kept := ""
 		for _, p := range w.alive() {
-			for id, in := range p.node.in {
-				if x := w.judge.incarnations[ring.Ref{ID: id, Incarnation: in.r.PeerIncarnation()}]; x.isOver() {
+			for key, in := range p.node.in {
+				if x := w.judge.incarnations[ring.Ref{ID: key.source, Incarnation: in.r.PeerIncarnation()}]; x.isOver() {
 					kept = fmt.Sprintf("%v keeps the stream from %v, which has left", p.node.ref, x.ref)
 				}
 			}
@@ -165,12 +165,14 @@ func (w *world) finalMessages() {
 			if !w.judge.isThere(sink) {
 				continue // it is dead, and the registry is away: its end is not announced
 			}
-			o := n.outTo(sink)
-			if o == nil {
-				o = n.openTo(sink)
+			for port := range uint8(ports) {
+				o := n.outTo(sink, port)
+				if o == nil {
+					o = n.openTo(sink, port)
+				}
+				o.push()
+				o.sendAdmitted()
 			}
-			o.push()
-			o.sendAdmitted()
 		}
 	}
 	skip := make(map[*outStream]bool)

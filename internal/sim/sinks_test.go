@@ -1,11 +1,26 @@
 package sim
 
 import (
+	"cmp"
+
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
+
+// ports is how many services each node has. Their ports are the same at all nodes.
+const ports = 2
+
+// streamOf names a stream to a node.
+type streamOf struct {
+	source uint64
+	port   uint8
+}
+
+func (s streamOf) compare(t streamOf) int {
+	return cmp.Or(cmp.Compare(s.source, t.source), cmp.Compare(s.port, t.port))
+}
 
 // inStream is the sink's half of a stream.
 type inStream struct {
@@ -24,8 +39,8 @@ func (n *node) handleFrame(f wire.Frame) {
 	if n.over {
 		return
 	}
-	src := f.Src()
-	in := n.in[src]
+	src, port := f.Src(), f.Port()
+	in := n.in[streamOf{src, port}]
 	switch f.Type() {
 	case wire.Open:
 		n.handleOpen(in, f)
@@ -62,23 +77,23 @@ func (n *node) handleFrame(f wire.Frame) {
 				n.acknowledge(in)
 				return
 			}
-			delete(n.in, src)
+			delete(n.in, streamOf{src, port})
 		}
 		n.answer(wire.Closed, f, nil)
 	case wire.NoRoute:
 		if b, err := wire.ParseNoRoute(f.Body()); err == nil {
-			if o := n.outTo(b.Dst); o != nil {
+			if o := n.outTo(b.Dst, port); o != nil {
 				o.answered(f)
 			}
 		}
 	default:
-		if o := n.outTo(src); o != nil {
+		if o := n.outTo(src, port); o != nil {
 			o.answered(f)
 		} else if f.Type() == wire.Farewell { // of a stream that has ended
 			n.answer(wire.Close, f, nil)
 		} else if f.Type() == wire.Opened { // of a stream that was given up
 			if b, err := wire.ParseOpened(f.Body()); err == nil {
-				n.send(wire.Append(nil, wire.Header{Type: wire.Close, Dst: src, Src: n.ref.ID, Seq: b.First}, nil))
+				n.send(wire.Append(nil, wire.Header{Type: wire.Close, Port: port, Dst: src, Src: n.ref.ID, Seq: b.First}, nil))
 			}
 		}
 	}
@@ -86,7 +101,7 @@ func (n *node) handleFrame(f wire.Frame) {
 
 // handleOpen handles an Open, of the present stream if there is one.
 func (n *node) handleOpen(in *inStream, f wire.Frame) {
-	b, err := wire.ParseOpen(f.Body())
+	b, err := wire.ParseOpen(f.Port(), f.Body())
 	if err != nil {
 		n.w.judge.fail("%v", err)
 		return
@@ -96,9 +111,13 @@ func (n *node) handleOpen(in *inStream, f wire.Frame) {
 		return
 	}
 	src := f.Src()
+	if want := serviceName(f.Port()); b.Service != want {
+		n.w.judge.fail("node %d asks for the service %q on port %d", src, b.Service, f.Port())
+	}
 	if in == nil {
 		in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Incarnation, src, b.Incarnation, f.Seq(), first)}
-		n.in[src] = in
+		in.r.SetPort(f.Port())
+		n.in[streamOf{src, f.Port()}] = in
 		if ref := (ring.Ref{ID: src, Incarnation: b.Incarnation}); n.left[ref] {
 			n.sweep(ref)
 		}
@@ -106,7 +125,7 @@ func (n *node) handleOpen(in *inStream, f wire.Frame) {
 	if in.r.Open(b.Incarnation, f.Seq(), first) {
 		n.send(in.r.AppendOpened(nil, window))
 	} else {
-		n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
+		n.send(in.r.AppendOlder(nil, f.Port(), b.Incarnation, f.Seq()))
 	}
 	n.p.learnInc(in.r.PeerIncarnation())
 }
@@ -162,7 +181,7 @@ func (n *node) refuseOpen(in *inStream, f wire.Frame, b wire.OpenBody) bool {
 			return false
 		}
 		if !in.handler { // its source has ended it
-			delete(n.in, f.Src())
+			delete(n.in, streamOf{f.Src(), f.Port()})
 		}
 	}
 	n.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/x/ringdht/internal/fifo"
@@ -24,6 +25,7 @@ type outStream struct {
 	s    *stream.Sender
 	no   int // among all streams of the world
 	sink uint64
+	port uint8
 
 	began   Time
 	opened  bool
@@ -60,9 +62,11 @@ func (n *node) talk() {
 	if n.use.Epoch == 0 {
 		return
 	}
-	o := n.outTo(sink)
+	n.talks++
+	port := uint8(n.talks % ports)
+	o := n.outTo(sink, port)
 	if o == nil {
-		o = n.openTo(sink)
+		o = n.openTo(sink, port)
 	}
 	for range 1 + r.IntN(w.burst) {
 		if o.over || o.s.Bytes() > 4*window {
@@ -80,18 +84,27 @@ func (n *node) talk() {
 	}
 }
 
-func (n *node) outTo(sink uint64) *outStream {
+func (n *node) outTo(sink uint64, port uint8) *outStream {
 	for _, o := range n.outs {
-		if o.sink == sink {
+		if o.sink == sink && o.port == port {
 			return o
 		}
 	}
 	return nil
 }
 
-func (n *node) openTo(sink uint64) *outStream {
+// serviceName is the name of the service with a port.
+func serviceName(port uint8) string {
+	if port == 0 {
+		return ""
+	}
+	return fmt.Sprint("service ", port)
+}
+
+func (n *node) openTo(sink uint64, port uint8) *outStream {
 	n.gen++
-	o := &outStream{n: n, s: stream.NewSender(n.ref.ID, n.ref.Incarnation, sink, n.gen), no: len(n.w.judge.streams), sink: sink, began: n.w.now}
+	o := &outStream{n: n, s: stream.NewSender(n.ref.ID, n.ref.Incarnation, sink, n.gen), no: len(n.w.judge.streams), sink: sink, port: port, began: n.w.now}
+	o.s.For(port, serviceName(port))
 	n.w.judge.streams = append(n.w.judge.streams, o)
 	n.outs = append(n.outs, o)
 	o.send(o.s.Start(n.w.now, nil))
@@ -108,7 +121,7 @@ func (o *outStream) push() {
 	body = binary.BigEndian.AppendUint64(body, uint64(len(o.pushed)))
 	o.pushed = append(o.pushed, o.n.w.now)
 	o.n.w.count.accepted++
-	if n := o.s.Push(1, body); n > 0 {
+	if n := o.s.Push(o.port, body); n > 0 {
 		if o.waiting == 0 {
 			o.from = o.s.Last(n)
 		}

@@ -14,7 +14,7 @@ func TestAnEarlierIncarnationIsAnswered(t *testing.T) {
 		{499, 7, 500}, {1, 900, 500}, // earlier incarnations, with any streams
 		{500, 6, 0}, {500, 7, 0}, {501, 1, 0}, // late, repeated, and a later one
 	} {
-		out := frames(r.AppendOlder(nil, c.inc, c.gen))
+		out := frames(r.AppendOlder(nil, 0, c.inc, c.gen))
 		if c.remembered == 0 {
 			if len(out) > 0 {
 				t.Errorf("incarnation %d, stream %d: %v", c.inc, c.gen, out)

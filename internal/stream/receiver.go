@@ -26,6 +26,7 @@ type Receiver struct {
 	self, incarnation     uint64
 	peer, peerIncarnation uint64
 	gen                   uint64
+	port                  uint8 // of the stream
 
 	first, next     uint64 // numbers of the first message and of the next in order
 	done            uint64 // the handler is done with all below
@@ -53,6 +54,9 @@ func NewReceiver(self, incarnation, peer, peerIncarnation, gen, first uint64) *R
 	r.restart(peerIncarnation, gen, first)
 	return r
 }
+
+// SetPort sets the port of the stream. Later streams of the source may have another one.
+func (r *Receiver) SetPort(port uint8) { r.port = port }
 
 // OnDrop makes the receiver call f for each frame that it drops after it was [Held]. f must
 // not call the receiver.
@@ -98,12 +102,12 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 // AppendOlder answers a request that [Receiver.Open] refused, if it is of an earlier
 // incarnation than the remembered one. A registry whose clock is behind may have given the
 // source that incarnation, and the source has to know. An older request of the same
-// incarnation is only late and needs no answer.
-func (r *Receiver) AppendOlder(out []byte, peerIncarnation, gen uint64) []byte {
+// incarnation is only late and needs no answer. port is that of the request.
+func (r *Receiver) AppendOlder(out []byte, port uint8, peerIncarnation, gen uint64) []byte {
 	if peerIncarnation >= r.peerIncarnation {
 		return out
 	}
-	return r.appendFrame(out, wire.Refuse, gen, wire.RefuseBody{
+	return wire.Append(out, wire.Header{Type: wire.Refuse, Port: port, Dst: r.peer, Src: r.self, Seq: gen}, wire.RefuseBody{
 		SourceIncarnation: peerIncarnation, Reason: wire.RefuseOlder, Remembered: r.peerIncarnation,
 	}.Append(nil))
 }
@@ -371,5 +375,5 @@ func (r *Receiver) dropHeld() {
 }
 
 func (r *Receiver) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {
-	return wire.Append(out, wire.Header{Type: t, Dst: r.peer, Src: r.self, Seq: seq}, body)
+	return wire.Append(out, wire.Header{Type: t, Port: r.port, Dst: r.peer, Src: r.self, Seq: seq}, body)
 }

@@ -26,6 +26,8 @@ type Sender struct {
 	self, peer  uint64
 	incarnation uint64 // incarnation of the source
 	gen         uint64 // generation: which of the source's streams to this sink
+	service     string // its name, for the sink
+	port        uint8  // of the stream
 
 	peerIncarnation  uint64 // incarnation of the sink, 0 before it has answered
 	newerIncarnation uint64 // see NewerIncarnation
@@ -66,6 +68,10 @@ func NewSender(self, incarnation, peer, gen uint64) *Sender {
 		recovery: recovery{cwnd: startCongestion, threshold: maxCongestion},
 	}
 }
+
+// For makes the stream one for a named service, which has a port of its own. Call it before
+// [Sender.Start].
+func (s *Sender) For(port uint8, service string) { s.port, s.service = port, service }
 
 // State returns the state of the stream.
 func (s *Sender) State() State { return s.state }
@@ -126,7 +132,7 @@ func (s *Sender) DeliveryTime() Time {
 func (s *Sender) Start(now Time, out []byte) []byte {
 	s.latest.at = now
 	s.setDeadline(now + s.rto())
-	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation}.Append(nil))
+	return s.appendOpen(out)
 }
 
 // Opened handles the sink's grant. bundle is how long the bodies of bundles may be: at most
@@ -159,7 +165,7 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, bundle int, out
 
 // Refused handles the sink's refusal. Accepted messages are not given up: the sender asks
 // again, ever more slowly, until the sink has room for the stream. A sink that is leaving will
-// have none.
+// have none, and one without the service handles none of them.
 func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
 	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.incarnation {
 		s.stale++
@@ -169,6 +175,8 @@ func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
 	switch {
 	case b.Reason == wire.RefuseLeaving:
 		s.finish(ErrLeft)
+	case b.Reason == wire.RefuseService:
+		s.finish(fmt.Errorf("%w: node %d does not handle the service %q: check the name, and that the node registers a handler for it before it joins", ErrNoService, s.peer, s.service))
 	case b.Reason == wire.RefuseOlder && b.Remembered <= s.incarnation: // invalid: not later
 		s.stale++
 	case b.Reason == wire.RefuseOlder:
@@ -397,6 +405,10 @@ func (s *Sender) release(out []byte) []byte {
 	return out
 }
 
+func (s *Sender) appendOpen(out []byte) []byte {
+	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation, Service: s.service}.Append(nil))
+}
+
 func (s *Sender) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {
-	return wire.Append(out, wire.Header{Type: t, Dst: s.peer, Src: s.self, Seq: seq}, body)
+	return wire.Append(out, wire.Header{Type: t, Port: s.port, Dst: s.peer, Src: s.self, Seq: seq}, body)
 }

@@ -62,7 +62,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 	}
 	switch f.Type() {
 	case wire.Open:
-		b, err := wire.ParseOpen(f.Body())
+		b, err := wire.ParseOpen(f.Port(), f.Body())
 		if err != nil {
 			w.ledger.fail("the sink cannot read an open: %v", err)
 		}
@@ -84,7 +84,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 			}
 			w.send(opened)
 		} else {
-			w.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
+			w.send(in.r.AppendOlder(nil, f.Port(), b.Incarnation, f.Seq()))
 		}
 	case wire.Data:
 		if !w.grants && f.Messages() > 1 {

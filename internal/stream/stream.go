@@ -104,8 +104,9 @@ var (
 	ErrLeft error = leftError{}
 	// ErrRefused means that the sink refused to open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
-	// ErrNoService means that the sink has no such service.
-	ErrNoService = errors.New("the sink has no such service")
+	// ErrNoService means that the sink does not handle messages of the stream's service. None was
+	// handled.
+	ErrNoService = errors.New("no such service")
 	// ErrStaleIncarnation is an ErrRefused: the sink remembers a later incarnation of the source.
 	ErrStaleIncarnation = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
 )

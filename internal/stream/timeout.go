@@ -60,7 +60,7 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	switch s.state {
 	case Opening:
 		s.setDeadline(now + s.timeout())
-		return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation}.Append(nil))
+		return s.appendOpen(out)
 	case Closing:
 		if s.denied { // an answer to Close may be a late one, that to a question cannot
 			s.denied = false

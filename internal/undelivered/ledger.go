@@ -1,8 +1,8 @@
 // Package undelivered records what was not delivered until it has been told, once.
 //
-// A [Ledger] has the streams of one node that ended with messages pending. Without a callback the
-// next Flush tells a stream, or Close. With a callback, the callback does; then Close leaves it
-// out, and so does a Flush that begins later. A Flush that was under way returns it as well: it was
+// A [Ledger] has the streams of one node that ended with messages pending. The callback of the stream's
+// service tells it, if there is one; then Close leaves it out, and so does a Flush that begins later.
+// Without a callback the next Flush tells it, or Close. A Flush that was under way returns it as well: it was
 // asked whether messages were delivered, and they were not. A callback that fails counts as not
 // told.
 //
@@ -27,7 +27,7 @@ import (
 // Ledger changes nothing that it has returned; a Flush and the callback may share bodies.
 type Stream struct {
 	Sink     uint64
-	Service  int    // the source's index of its service
+	Service  int    // the source's number of it
 	Messages uint64 // handlers' messages (ports below 128) that were not known to be delivered
 	// NotHandled is how many of these, the latest ones, are known not to have been handled, and
 	// never will be. The outcome of those before them is unknown.
@@ -38,12 +38,11 @@ type Stream struct {
 }
 
 // Ledger records streams until they have been told. What the callback was told is forgotten when
-// the callback returns or, if Flushes are under way, with the last of these. The callback is told
-// in the order of seq, so called says what it was told.
+// the callback returns or, if Flushes are under way, with the last of these. The callbacks of all
+// services are told in the order of seq, so called says what they were told.
 type Ledger struct {
 	// static
-	callback bool // there is one
-	maxBytes int  // of frames whose bodies are kept for Flush and Close, and as many for the callback
+	maxBytes int // of frames whose bodies are kept for Flush and Close, and as many for the callback
 
 	mu        sync.Mutex
 	seq       uint64 // of the latest stream
@@ -58,11 +57,10 @@ type Ledger struct {
 	returned notify.Change // the callback has returned
 }
 
-// New returns an empty Ledger. callback says whether there is a callback to tell. maxBytes bounds
-// the bodies that are kept for Flush and Close, and again those for the callback. Each message
-// counts as a frame of its own. A single stream is kept at any size.
-func New(callback bool, maxBytes int) *Ledger {
-	return &Ledger{callback: callback, maxBytes: maxBytes, kept: make(map[place][]entry)}
+// New returns an empty Ledger. maxBytes bounds the bodies that are kept for Flush and Close, and again
+// those for callbacks. Each message counts as a frame of its own. A single stream is kept at any size.
+func New(maxBytes int) *Ledger {
+	return &Ledger{maxBytes: maxBytes, kept: make(map[place][]entry)}
 }
 
 // place is where an entry is kept: with those of its sink or, if there is no room, with those of
@@ -85,7 +83,7 @@ type entry struct {
 // Bounds of what is kept.
 const (
 	// maxPerSink is how many streams to one sink the next Flush tells apart, and maxEntries how many
-	// to all sinks. Streams beyond these are added up.
+	// to all sinks. Streams beyond these are added up, those of each service.
 	maxPerSink = 32
 	maxEntries = 4096
 	// maxCalls is how many streams may wait for the callback. It is not told of those beyond;
@@ -93,18 +91,18 @@ const (
 	maxCalls = 4096
 )
 
-// Add records a stream that ended. It copies the bodies of its messages, of so many bytes in all, if
-// there is room. unlisted is how many messages are listed nowhere for lack of room, of this stream
+// Add records a stream that ended. callback says whether its service has a callback to tell. Add copies
+// the bodies of its messages, of so many bytes in all, if there is room. unlisted is how many messages are listed nowhere for lack of room, of this stream
 // and of earlier ones. If tell is true, the caller must start a goroutine: it calls the callback
 // with what [Ledger.Next] returns, and then [Ledger.Returned], as long as that returns true.
-func (x *Ledger) Add(u Stream, bytes int, bodies iter.Seq[[]byte]) (unlisted uint64, tell bool) {
+func (x *Ledger) Add(u Stream, callback bool, bytes int, bodies iter.Seq[[]byte]) (unlisted uint64, tell bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.seq++
 	size := bytes + int(u.Messages)*wire.HeaderSize
 	fits := func(used int) bool { return used == 0 || used+size <= x.maxBytes }
 	e := entry{Stream: u, from: x.seq, seq: x.seq}
-	e.forCallback = x.callback && len(x.calls) < maxCalls
+	e.forCallback = callback && len(x.calls) < maxCalls
 	e.listed = e.forCallback && fits(x.callBytes)
 	keep := fits(x.heldBytes)
 	if keep || e.listed {
@@ -148,34 +146,45 @@ func (e *entry) strip() (unlisted uint64) {
 	return unlisted
 }
 
-// keep keeps an entry. If there is no room, it merges it with the latest one that is told in the
-// same way, without the bodies of both. It needs mu.
+// keep keeps an entry. If there is no room, it merges it with the latest one of the same sink, or of
+// many sinks, that is like it, without the bodies of both. It needs mu.
 func (x *Ledger) keep(e entry) (at place, unlisted uint64) {
 	at = place{sink: e.Sink}
-	room := x.entries < maxEntries && len(x.kept[at]) < maxPerSink
-	if !room && len(x.kept[at]) == 0 {
-		at = place{many: true}
-		e.Sink, e.Many = 0, true
-	}
-	if !room {
+	if x.entries >= maxEntries || len(x.kept[at]) >= maxPerSink {
 		unlisted = e.strip()
-		for i := range slices.Backward(x.kept[at]) {
-			last := &x.kept[at][i]
-			if last.forCallback != e.forCallback {
-				continue
-			}
-			x.heldBytes -= last.size
-			unlisted += last.strip()
-			last.Messages += e.Messages
-			last.NotHandled += e.NotHandled
-			last.Err, last.seq = e.Err, e.seq
+		if x.merge(at, e, &unlisted) {
 			return at, unlisted
+		}
+		if x.entries >= maxEntries {
+			at = place{many: true}
+			e.Sink, e.Many = 0, true
+			if x.merge(at, e, &unlisted) {
+				return at, unlisted
+			}
 		}
 	}
 	x.kept[at] = append(x.kept[at], e)
 	x.entries++
 	x.heldBytes += e.size
 	return at, unlisted
+}
+
+// merge adds an entry without bodies to the latest one at a place that is of the same service, and told
+// in the same way. It returns false if there is none. It needs mu.
+func (x *Ledger) merge(at place, e entry, unlisted *uint64) bool {
+	for i := range slices.Backward(x.kept[at]) {
+		last := &x.kept[at][i]
+		if last.Service != e.Service || last.forCallback != e.forCallback {
+			continue
+		}
+		x.heldBytes -= last.size
+		*unlisted += last.strip()
+		last.Messages += e.Messages
+		last.NotHandled += e.NotHandled
+		last.Err, last.seq = e.Err, e.seq
+		return true
+	}
+	return false
 }
 
 // remove takes out entries for which which returns true: those of these sinks, or of all if none

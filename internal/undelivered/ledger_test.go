@@ -11,7 +11,10 @@ import (
 // rig is a Ledger with a callback that the test calls.
 type rig struct {
 	*Ledger
-	t     *testing.T
+	t        *testing.T
+	callback bool // of each service
+	service  int  // of the next stream
+
 	tells bool // Add has asked for a goroutine, and Returned has not ended it
 	told  []Stream
 
@@ -19,7 +22,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T, callback bool, maxBytes int) *rig {
-	return &rig{Ledger: New(callback, maxBytes), t: t}
+	return &rig{Ledger: New(maxBytes), t: t, callback: callback}
 }
 
 // lost adds a stream that ended with these messages pending.
@@ -33,8 +36,8 @@ func (r *rig) lost(sink uint64, bodies ...string) (unlisted uint64) {
 			}
 		}
 	}
-	s := Stream{Sink: sink, Messages: uint64(len(bodies)), Err: fmt.Errorf("the end of %q", bodies)}
-	unlisted, tell := r.Add(s, len(strings.Join(bodies, "")), all)
+	s := Stream{Sink: sink, Service: r.service, Messages: uint64(len(bodies)), Err: fmt.Errorf("the end of %q", bodies)}
+	unlisted, tell := r.Add(s, r.callback, len(strings.Join(bodies, "")), all)
 	if tell && r.tells || r.callback && !tell && !r.tells {
 		r.t.Errorf("asks for a goroutine: %v, while one runs: %v", tell, r.tells)
 	}

@@ -19,7 +19,7 @@ func (x *Ledger) EndFlush(since uint64, sinks []uint64) []Stream {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	all := x.take(sinks, since)
-	if x.flushes--; x.flushes == 0 && x.callback {
+	if x.flushes--; x.flushes == 0 && x.called > 0 {
 		x.forgetTold()
 	}
 	return all
@@ -103,7 +103,7 @@ func (x *Ledger) Returned(told bool) (unlisted uint64, more bool) {
 // find returns the entry that has the stream of a call, or nil. It needs mu.
 func (x *Ledger) find(call entry) *entry {
 	for i := range x.kept[call.at] {
-		if e := &x.kept[call.at][i]; e.forCallback && e.from <= call.seq && call.seq <= e.seq {
+		if e := &x.kept[call.at][i]; e.forCallback && e.Service == call.Service && e.from <= call.seq && call.seq <= e.seq {
 			return e
 		}
 	}

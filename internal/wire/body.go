@@ -12,18 +12,20 @@ import (
 // OpenBody asks for a new stream.
 type OpenBody struct {
 	Incarnation uint64 // of the source
+	Service     string // the name of a named service, up to the end of the body; "" on port 0
 }
 
 func (o OpenBody) Append(dst []byte) []byte {
-	return binary.BigEndian.AppendUint64(dst, o.Incarnation)
+	return append(binary.BigEndian.AppendUint64(dst, o.Incarnation), o.Service...)
 }
 
-func ParseOpen(b []byte) (o OpenBody, err error) {
-	if len(b) != 8 {
+// ParseOpen parses the body of an Open on a port. It takes any name that is not too long: one that
+// no service can have is like that of an unknown one.
+func ParseOpen(port uint8, b []byte) (o OpenBody, err error) {
+	if named := port != 0; len(b) < 8 || named != (len(b) > 8) || len(b) > 8+MaxService {
 		return o, badBody(Open, len(b))
 	}
-	o.Incarnation = binary.BigEndian.Uint64(b)
-	return o, nil
+	return OpenBody{binary.BigEndian.Uint64(b), string(b[8:])}, nil
 }
 
 // OpenedBody grants a stream.
@@ -59,6 +61,7 @@ const (
 	RefuseStreams RefuseReason = 1 // it has as many incoming streams as it may
 	RefuseLeaving RefuseReason = 2 // it is leaving the ring
 	RefuseOlder   RefuseReason = 3 // it remembers a later incarnation of the source
+	RefuseService RefuseReason = 4 // it does not handle messages of this service
 )
 
 func (r RefuseReason) String() string {
@@ -69,6 +72,8 @@ func (r RefuseReason) String() string {
 		return "it leaves the ring"
 	case RefuseOlder:
 		return "it remembers a later incarnation of this node"
+	case RefuseService:
+		return "it does not handle this service"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }

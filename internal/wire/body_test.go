@@ -15,7 +15,7 @@ var bodies = []struct {
 	want  string
 	parse func([]byte) ([]byte, error)
 }{
-	{"open", OpenBody{0x0102030405060708}.Append(nil), "0102030405060708", reOpen},
+	{"open", OpenBody{Incarnation: 0x0102030405060708}.Append(nil), "0102030405060708", reOpen},
 	{"opened", OpenedBody{0x11, 0x22, math.MaxUint64, 0x01020304}.Append(nil),
 		"0000000000000011 0000000000000022 ffffffffffffffff 01020304", reOpened},
 	{"refuse", RefuseBody{0x11, 3, 0x22}.Append(nil), "0000000000000011 03 0000000000000022", reRefuse},
@@ -28,7 +28,10 @@ var bodies = []struct {
 	{"no-route", NoRouteBody{Data, HopLimit, 0x0102030405060708}.Append(nil), "04 02 0102030405060708", reNoRoute},
 }
 
-func reOpen(b []byte) ([]byte, error)    { v, err := ParseOpen(b); return v.Append(nil), err }
+func reOpen(b []byte) ([]byte, error) {
+	v, err := ParseOpen(0, b)
+	return v.Append(nil), err
+}
 func reOpened(b []byte) ([]byte, error)  { v, err := ParseOpened(b); return v.Append(nil), err }
 func reRefuse(b []byte) ([]byte, error)  { v, err := ParseRefuse(b); return v.Append(nil), err }
 func reSync(b []byte) ([]byte, error)    { v, err := ParseRound(b); return AppendRound(nil, v), err }

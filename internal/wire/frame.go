@@ -7,6 +7,7 @@
 //   - types.go: the table of frame types, and which of them leave their connection.
 //   - body.go: the bodies of the frames of streams.
 //   - bundle.go: several messages in one frame.
+//   - service.go: ports, and the names of services.
 //   - scan.go: how to find whole frames in a buffer.
 //   - rules.go: the rules whose breach ends a connection, and how the other side is told.
 //
@@ -37,8 +38,7 @@ const (
 // and the detour flag in place, and nothing else.
 //
 //	4  hops   uint16   links crossed so far
-//	6  port   uint8    which part of the sink gets the body: 0 the handler, 128 to 255
-//	                   traffic runs; the others are reserved
+//	6  port   uint8    the service of the frame, see service.go
 //	7  flags  uint8    bit 0: the frame takes a detour; bit 1: see bundle.go; other bits are sent as 0
 //	8  dst    uint64   the sink
 //	16 src    uint64   the source

@@ -44,7 +44,8 @@ func FuzzMemory(f *testing.F) {
 					t.Fatalf("%d whole bytes of %d, and a frame of %d", whole, len(data), need)
 				}
 			}
-			ParseOpen(data)
+			ParseOpen(0, data)
+			ParseOpen(1, data)
 			ParseOpened(data)
 			ParseRefuse(data)
 			ParseRound(data)

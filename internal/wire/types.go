@@ -53,7 +53,7 @@ func (t Type) Extension() bool {
 // frameTypes is the set of frames between nodes, one row for each. All that depends on the
 // type alone is in its row. TestFrameTypes says what else a new row needs.
 var frameTypes = [...]frameType{
-	Open:     {"open", routed, refused, "source → sink", "generation", "source incarnation u64"},
+	Open:     {"open", routed, refused, "source → sink", "generation", "source incarnation u64, name of a named service"},
 	Opened:   {"opened", routed, silent, "sink → source", "generation", "source incarnation u64, sink incarnation u64, first number u64, window u32"},
 	Refuse:   {"refuse", routed, silent, "sink → source", "generation", "source incarnation u64, reason u8, remembered incarnation u64"},
 	Data:     {"data", routed, refused, "source → sink", "number", "message"},
@@ -62,7 +62,7 @@ var frameTypes = [...]frameType{
 	Reset:    {"reset", routed, silent, "sink → source", "the refused number", ""},
 	Close:    {"close", routed, refused, "source → sink", "next number", ""},
 	Closed:   {"closed", routed, silent, "sink → source", "next number", ""},
-	Cast:     {"cast", routed, silent, "source → sink", "0", "message"}, // neither numbered nor acknowledged
+	Cast:     {"cast", routed, silent, "source → sink", "0", "message"}, // neither numbered nor acknowledged; see service.go
 	Trace:    {"trace", routed, refused, "source → sink", "nonce", ""},
 	Traced:   {"traced", routed, silent, "any hop → source", "nonce", "hops u16, last u8"},
 	NoRoute:  {"no-route", routed, silent, "relay → source", "of the refused frame", "type u8, reason u8, dst u64"},

@@ -12,7 +12,8 @@ import (
 //
 //   - Each small call earns 20 µs, about what a wakeup takes, and spends the time it took.
 //     Calls by workers count too. The balance stays between -1 s and 1 ms.
-//   - Readers make calls while the balance is above zero.
+//   - Readers make calls while the balance is above zero, and fewer turns of the group run than its
+//     limit.
 //   - A call that is about to wait gives way first, see [GiveWay]: a new goroutine reads on.
 //   - A watchdog checks every 5 ms. A call that it sees twice must give way.
 //   - Such a call, like any of 10 ms, sets the balance to -1 s, a debt of 50,000 calls.
@@ -46,6 +47,7 @@ type call struct {
 	lender *Lender
 	ctx    context.Context // of the turns; GiveWay finds the call by it
 	seen   bool            // by the watchdog; guarded by the pool's mu
+	group  *Group          // of the turn; guarded by the pool's mu
 }
 
 // callKey marks the context of turns run by a reader, with the call.
@@ -96,14 +98,15 @@ func (l *Lender) takeOver() {
 func (p *Pool) enter(c *call) (t *Turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.watched || !p.budget.allows() || p.running >= p.Limit {
-		return nil
-	}
-	c.seen = false
-	p.calls = append(p.calls, c)
-	p.running++
 	l := c.lender
 	t = l.ready[0]
+	g := p.groupOf(t)
+	if p.closed || !p.watched || !p.budget.allows() || g.running >= p.Limit {
+		return nil
+	}
+	c.seen, c.group = false, g
+	p.calls = append(p.calls, c)
+	g.running++
 	l.ready = slices.Delete(l.ready, 0, 1)
 	return t
 }
@@ -112,10 +115,10 @@ func (p *Pool) enter(c *call) (t *Turn) {
 func (p *Pool) leave(c *call, took Span) (reads bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running--
+	c.group.running--
 	reads = p.remove(c)
 	p.account(took)
-	p.start()
+	c.group.start()
 	return reads
 }
 

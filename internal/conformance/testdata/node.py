@@ -713,17 +713,18 @@ class Node:
     def refuse(self, f, why):
         dst, src, seq = struct.unpack(">QQQ", f[8:32])
         if f[0] in (OPEN, DATA, SYNC, CLOSE, TRACE) or BROKEN == "answers-answers":
-            self.emit(frame(NOROUTE, src, self.id, seq, struct.pack(">BBQ", f[0], why, dst)))
+            self.emit(frame(NOROUTE, src, self.id, seq, struct.pack(">BBQ", f[0], why, dst), port=f[6] if f[6] < 128 else 0))
 
     # --- streams --------------------------------------------------------------------------------
 
     def receive(self, t, src, seq, f):
         body = bytes(f[32:])
-        sizes = {OPEN: 8, OPENED: 28, REFUSE: 17, SYNC: 4, TRACED: 3, NOROUTE: 10}
+        sizes = {OPEN: len(body) if f[6] else 8, OPENED: 28, REFUSE: 17, SYNC: 4, TRACED: 3, NOROUTE: 10}
         if t in sizes and len(body) != sizes[t] or t == ACK and (len(body) < 12 or (len(body) - 12) % 8):
             return
-        if t in (DATA, CAST) and 1 <= f[6] < 128 and BROKEN != "any-port":
-            return
+        port = f[6] if f[6] < 128 else 0
+        if port and BROKEN != "any-port":
+            return self.unserved(t, src, seq, body, port)
         if t != DATA and f[7] & BUNDLE and BROKEN == "strict-flags" and t != OPENED:
             return
         if t == OPEN:
@@ -769,6 +770,16 @@ class Node:
             self.drop(s)
         elif t == NOROUTE and body[1] == 1 and (s.state == "opening" and seq == s.gen if body[0] == OPEN else s.state == "open" and s.una <= seq <= s.nxt):
             self.drop(s)
+
+    def unserved(self, t, src, seq, body, port):
+        """This node has no service but that of port 0, and no stream on another port."""
+        port = 0 if BROKEN == "no-port" else port
+        if t == OPEN and 8 < len(body) <= 72 and BROKEN != "no-refuse":
+            self.emit(frame(REFUSE, src, self.id, seq, body[:8] + struct.pack(">BQ", 4, 0), port=port))
+        elif t in (DATA, SYNC):
+            self.emit(frame(RESET, src, self.id, seq, port=port))
+        elif t == CLOSE:
+            self.emit(frame(CLOSED, src, self.id, seq, port=port))
 
     def drop(self, s):
         s.finish()
