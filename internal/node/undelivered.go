@@ -79,9 +79,10 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	return failed, err
 }
 
-// AwaitSink waits as Flush does for deliveries to a sink, and takes nothing away from Flush.
-func (n *Node) AwaitSink(ctx context.Context, sink status.ID) error {
-	if err := n.inc.Load().plane.Await(ctx, uint64(sink)); err != nil {
+// AwaitService waits as Flush does for what a service has sent to a sink, and takes nothing away from
+// Flush.
+func (n *Node) AwaitService(ctx context.Context, port uint8, sink status.ID) error {
+	if err := n.inc.Load().plane.AwaitService(ctx, uint64(sink), port); err != nil {
 		return fmt.Errorf("ringdht: %s: waiting for deliveries: %w", n.label(), n.ended(err))
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 
 // Flush waits until everything accepted before the call for these sinks, or for all if none are
 // given, has been handled. It returns the streams that ended otherwise, oldest first, and ctx's
-// error if ctx ended first. It leaves out what another Flush has returned, and what
-// Config.OnUndelivered had received when Flush was called. Config.OnUndelivered has returned for
+// error if ctx ended first. It leaves out what another Flush has returned, and what an
+// OnUndelivered had received when Flush was called. Each OnUndelivered has returned for
 // the streams that Flush waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	since := p.losses.BeginFlush()
@@ -19,12 +19,30 @@ func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, erro
 
 // Await is Flush for callers that must not take away what the next Flush returns.
 func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
+	if err := p.awaitStreams(ctx, p.outgoingStreams(sinks...)); err != nil {
+		return err
+	}
+	return p.awaitCalls(ctx, sinks)
+}
+
+// AwaitService is Await for what one service has accepted for a sink. It waits for no other service
+// there.
+func (p *Plane) AwaitService(ctx context.Context, sink uint64, port uint8) error {
+	if o := p.findOutbound(sink, port); o != nil {
+		if err := p.awaitStreams(ctx, []*outbound{o}); err != nil {
+			return err
+		}
+	}
+	return p.awaitCalls(ctx, []uint64{sink})
+}
+
+func (p *Plane) awaitStreams(ctx context.Context, streams []*outbound) error {
 	type target struct {
 		o *outbound
 		n uint64 // messages accepted
 	}
 	var targets []target
-	for _, o := range p.outgoingStreams(sinks...) {
+	for _, o := range streams {
 		o.mu.Lock()
 		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
 			accepted, _ := o.s.Progress()
@@ -47,27 +65,21 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 			}
 		}
 	}
-	return p.awaitCalls(ctx, sinks)
+	return nil
 }
 
 // outgoingStreams lists the streams to these sinks, or all if none are given.
 func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if len(sinks) > 0 {
-		var some []*outbound
-		for _, sink := range sinks {
-			if o := p.outbounds[sink]; o != nil {
-				some = append(some, o)
-			}
-		}
-		return some
+	if len(sinks) == 0 {
+		return p.outbounds.all()
 	}
-	all := make([]*outbound, 0, len(p.outbounds))
-	for _, o := range p.outbounds {
-		all = append(all, o)
+	var some []*outbound
+	for _, sink := range sinks {
+		some = p.outbounds.of(sink, some)
 	}
-	return all
+	return some
 }
 
 // askAll asks every sink for an acknowledgement, to free the send buffer. With very many streams
