@@ -15,7 +15,7 @@ import (
 // ends are the endpoints of a real ring.
 type ends struct {
 	*ringtest.Ring
-	t *testing.T
+	t testing.TB
 }
 
 // join adds a node with an endpoint. It handles requests if methods adds some.
@@ -53,14 +53,14 @@ func (r ends) ready() {
 // onRings runs a test on a ring over TCP, and on one in memory in virtual time.
 func onRings(t *testing.T, test func(t *testing.T, r ends)) {
 	t.Run("TCP", func(t *testing.T) { test(t, ends{ringtest.New(t, nil), t}) })
-	t.Run("memory", func(t *testing.T) { inMemory(t, func(r ends, _ *memnet.Network) { test(r.t, r) }) })
+	t.Run("memory", func(t *testing.T) { inMemory(t, func(t *testing.T, r ends, _ *memnet.Network) { test(t, r) }) })
 }
 
-func inMemory(t *testing.T, test func(r ends, net *memnet.Network)) {
+func inMemory(t *testing.T, test func(t *testing.T, r ends, net *memnet.Network)) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
 		r := ends{ringtest.New(t, net, ringdht.WithLease(ringtest.Lease)), t}
-		test(r, net)
+		test(t, r, net)
 		r.Close()
 	})
 }
@@ -173,8 +173,7 @@ func TestReplacedUnderTheSameID(t *testing.T) {
 // A node that is cut off is declared dead, and comes back as a new incarnation. Its calls end on both
 // sides, and so do the contexts of its handlers.
 func TestCutOff(t *testing.T) {
-	inMemory(t, func(r ends, net *memnet.Network) {
-		t := r.t
+	inMemory(t, func(t *testing.T, r ends, net *memnet.Network) {
 		g := newGate()
 		e, _ := r.join(10, g.methods, nil)
 		cut, n := r.join(20, g.methods, nil)
