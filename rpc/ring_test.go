@@ -137,7 +137,8 @@ func TestEndsOfCallees(t *testing.T) {
 			t.Errorf("leaving: %v", err)
 		}
 		r.Remove(leaves)
-		if _, err := echo.Call(r.Ctx(), e, 30, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ErrUnknown) {
+		_, err := echo.Call(r.Ctx(), e, 30, "x")
+		if !errors.Is(err, ringdht.ErrNoSuchNode) && !errors.Is(err, ErrLeaving) || errors.Is(err, ErrUnknown) {
 			t.Errorf("a callee that has left: %v", err)
 		}
 		if _, err := echo.Call(r.Ctx(), e, 40, "x"); err != nil {
