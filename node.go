@@ -95,6 +95,9 @@ func (n *Node) Ring() string { return n.n.Ring() }
 // MaxPayload is the longest message of this ring, in bytes; 0 before the node has joined.
 func (n *Node) MaxPayload() int { return n.n.MaxPayload() }
 
+// Codec is the ring's codec, see [WithCodec]. Packages that carry values of their own use it.
+func (n *Node) Codec() Codec { return n.cfg.Codec }
+
 // Table is the routing table in use. It is empty before the overlay is set up. Each call makes a
 // new Table, which takes time in proportion to its entries.
 func (n *Node) Table() *Table {

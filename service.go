@@ -117,3 +117,11 @@ func (s *Service) SendValue(ctx context.Context, to ID, v any) error {
 func (s *Service) Cast(ctx context.Context, to ID, body []byte) error {
 	return s.n.n.Cast(ctx, s.port, to, body)
 }
+
+// Flush waits until all messages that this service had accepted for a sink before the call are
+// delivered, or left undelivered and told to the callback of [Service.OnUndelivered]. It waits for no
+// other service at the sink, and takes nothing away from what [Node.Flush] lists. The error matches
+// the cause of ctx if ctx ended first.
+func (s *Service) Flush(ctx context.Context, sink ID) error {
+	return s.n.n.AwaitService(ctx, s.port, sink)
+}

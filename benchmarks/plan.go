@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
 	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/systems/calls"
 	"github.com/x/ringdht/benchmarks/internal/systems/grpc"
 	"github.com/x/ringdht/benchmarks/internal/systems/heap"
 	"github.com/x/ringdht/benchmarks/internal/systems/jetstream"
@@ -141,7 +142,30 @@ func plan(of scope) []*section {
 		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}
 		pingpong.rows = append(pingpong.rows, row{topology: t, group: shape(t), name: shape(t) + ", 8 B"})
 	}
-	return []*section{chains, rings, processes, open, pingpong, growth(of)}
+	return []*section{chains, rings, processes, open, pingpong, growth(of), requests(of)}
+}
+
+// requests compares calls: a request, and the answer to it.
+func requests(of scope) *section {
+	s := &section{
+		title:  "Calls",
+		note:   "So many calls in flight from the first node of a chain to the last, which answers with the request; all in one process.",
+		delays: true,
+	}
+	for _, nodes := range []int{2, 4} {
+		for _, inFlight := range []int{1, 16, 256} {
+			t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 64}
+			r := row{
+				load: load.Calls{InFlight: inFlight, Warm: of.warm, Time: of.duration}, topology: t,
+				name: fmt.Sprintf("%s, %d B, %d in flight", shape(t), t.Payload, inFlight),
+			}
+			for _, sys := range calls.All() {
+				r.entrants = append(r.entrants, entrant{sys.Name(), sys, t})
+			}
+			s.rows = append(s.rows, r)
+		}
+	}
+	return s
 }
 
 // growth compares rings of ringdht with each other: what does a message cost in a large one?

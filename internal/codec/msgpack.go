@@ -57,10 +57,10 @@ func (Msgpack) Append(dst []byte, v any) ([]byte, error) {
 	}
 	e := msgpackEncoders.Get().(*codec.Encoder)
 	defer msgpackEncoders.Put(e)
-	var b []byte
+	b := dst[len(dst):] // the encoder begins there, and makes 1 KiB if there is no slice at all
 	e.ResetBytes(&b)
 	err := e.Encode(v)
-	return append(dst, b...), err
+	return append(dst, b...), err // onto itself if there was room
 }
 
 func (Msgpack) Decode(data []byte, v any) error {

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/node", "internal/registry"}, // the two wings: neither sees the other
 	{"internal/unwrap"},
 	{"."},
-	{"internal/ringtest", "dashboard", "health"},
+	{"internal/ringtest", "dashboard", "health", "rpc"},
 }
 
 // outside lists what a package may import from other modules.
@@ -104,6 +104,8 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 			from == "examples/study" && to == "internal/ring" || from == "examples/internal/page" && to == "dashboard"
 	case from == "dashboard": // what users can do
 		return to == "." || to == "status" || test && (to == "memnet" || to == "internal/ringtest")
+	case from == "rpc": // what users can do
+		return to == "." || to == "status" || test && (to == "rpc" || to == "memnet" || to == "internal/ringtest")
 	case tops[from] != nil:
 		return slices.Contains(tops[from], to)
 	}

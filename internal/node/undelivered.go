@@ -74,6 +74,15 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	return failed, err
 }
 
+// AwaitService waits as Flush does for what a service has sent to a sink, and takes nothing away from
+// Flush.
+func (n *Node) AwaitService(ctx context.Context, port uint8, sink status.ID) error {
+	if err := n.inc.Load().plane.AwaitService(ctx, uint64(sink), port); err != nil {
+		return fmt.Errorf("ringdht: %s: waiting for deliveries: %w", n.label(), n.ended(err))
+	}
+	return nil
+}
+
 // awaitDeliveries waits as Flush does, and leaves what was not delivered for Close to return.
 func (inc *incarnation) awaitDeliveries(ctx context.Context) error {
 	return inc.awaitError(inc.plane.Await(ctx))

@@ -19,12 +19,30 @@ func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, erro
 
 // Await is Flush for callers that must not take away what the next Flush returns.
 func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
+	if err := p.awaitStreams(ctx, p.outgoingStreams(sinks...)); err != nil {
+		return err
+	}
+	return p.awaitCalls(ctx, sinks)
+}
+
+// AwaitService is Await for what one service has accepted for a sink. It waits for no other service
+// there.
+func (p *Plane) AwaitService(ctx context.Context, sink uint64, port uint8) error {
+	if o := p.findOutbound(sink, port); o != nil {
+		if err := p.awaitStreams(ctx, []*outbound{o}); err != nil {
+			return err
+		}
+	}
+	return p.awaitCalls(ctx, []uint64{sink})
+}
+
+func (p *Plane) awaitStreams(ctx context.Context, streams []*outbound) error {
 	type target struct {
 		o *outbound
 		n uint64 // messages accepted
 	}
 	var targets []target
-	for _, o := range p.outgoingStreams(sinks...) {
+	for _, o := range streams {
 		o.mu.Lock()
 		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
 			accepted, _ := o.s.Progress()
@@ -47,7 +65,7 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 			}
 		}
 	}
-	return p.awaitCalls(ctx, sinks)
+	return nil
 }
 
 // outgoingStreams lists the streams to these sinks, or all if none are given.
