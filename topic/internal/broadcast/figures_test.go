@@ -62,7 +62,7 @@ func newClocked(members, unknown int) *clocked {
 		m.n.own.lo, m.n.own.next = 1, 1
 		for i, o := range c.nodes {
 			if !newcomer[i] || o == m || rng.IntN(2) == 0 {
-				m.n.view = append(m.n.view, listed{Member: o.self})
+				m.n.view = append(m.n.view, o.self)
 			}
 		}
 	}

@@ -82,7 +82,7 @@ func (p *proc) Stands() {
 		if a.entitled[q.Incarnation] = q.published + 1; !q.listed() {
 			a.entitled[q.Incarnation] = noMessage
 		}
-		if _, knows := q.view(p); q != p && q.running && q.listed() && p.listed() && !knows {
+		if q != p && q.running && q.listed() && p.listed() && !q.knows(p) {
 			j.fail("%v stands, and %v does not know it", p, q)
 		}
 	}
@@ -94,12 +94,7 @@ func (p *proc) Stands() {
 	a.stood = true
 }
 
-func (p *proc) view(q *proc) (listed, bool) {
-	if p.n == nil {
-		return listed{}, false
-	}
-	return p.n.view.has(q.Member)
-}
+func (p *proc) knows(q *proc) bool { return p.n != nil && p.n.view.has(q.Member) }
 
 func (p *proc) listed() bool {
 	for _, q := range p.w.listed {

@@ -69,9 +69,9 @@ func New(self Member, epoch uint64, members []Member, out Output) *Node {
 	n := &Node{out: out, self: self, epoch: epoch, latestJoin: epoch, sources: map[uint64]*source{}, shares: map[uint64]share{}}
 	n.own.lo, n.own.next = 1, 1
 	for _, m := range members {
-		n.view = n.view.with(listed{Member: m})
+		n.view = n.view.with(m)
 	}
-	n.view = n.view.with(listed{Member: self})
+	n.view = n.view.with(self)
 	d := &duty{kind: Agree, origin: self, epoch: epoch}
 	n.spreadAll(d, d.frame())
 	return n
@@ -113,7 +113,7 @@ func (n *Node) Change(epoch uint64, joined, left, died []Member) {
 		n.forget(n.departed[0])
 	}
 	for _, m := range joined {
-		n.view = n.view.with(listed{m, true})
+		n.view = n.view.with(m)
 		n.latestJoin = max(n.latestJoin, epoch)
 	}
 	n.epoch = max(n.epoch, epoch)
@@ -161,7 +161,7 @@ func (n *Node) handleTree(from Member, f Frame) {
 	if f.Origin == n.self {
 		return
 	}
-	if _, known := n.view.has(f.Origin); f.Kind == Agree && !known {
+	if f.Kind == Agree && !n.view.has(f.Origin) {
 		return // it leaves before it stands, see dropAgree
 	}
 	var s *source

@@ -19,7 +19,7 @@ func TestSplit(t *testing.T) {
 	for range 2000 {
 		var v view
 		for range 1 + rng.IntN(100) {
-			v = v.with(listed{Member: Member{rng.Uint64N(400), rng.Uint64()}})
+			v = v.with(Member{rng.Uint64N(400), rng.Uint64()})
 		}
 		reached := map[uint64]int{}
 		depth := 0
@@ -153,6 +153,56 @@ func TestMissed(t *testing.T) {
 		t.Errorf("delivered %v", got)
 	}
 }
+
+// quiet is an [Output] that does nothing.
+type quiet struct{ sent int }
+
+func (q *quiet) Send(Member, Frame)                     { q.sent++ }
+func (q *quiet) Deliver(Member, uint64, uint64, []byte) {}
+func (q *quiet) Confirmed(uint64)                       {}
+func (q *quiet) Stands()                                {}
+func (q *quiet) Settled()                               {}
+
+// large is a node of a service with 1,000 members, with the range of half of them, and a publisher.
+func large() (*Node, *quiet, Frame) {
+	q, members := &quiet{}, []Member{}
+	for i := range uint64(1000) {
+		members = append(members, Member{i * 1000, i + 1})
+	}
+	f := Frame{Kind: Data, Origin: members[0], Lo: 1, Limit: members[600].ID, Body: make([]byte, 100)}
+	return New(members[100], 1, members, q), q, f
+}
+
+// A message that is delivered and passed on costs no allocation.
+func TestHandleDoesNotAllocate(t *testing.T) {
+	n, q, f := large()
+	q.sent = 0
+	if got := testing.AllocsPerRun(1000, func() {
+		f.Number++
+		n.Handle(f.Origin, f)
+	}); got > 0 || q.sent != 9*1001 {
+		t.Errorf("%v allocations, %d sent", got, q.sent)
+	}
+}
+
+// BenchmarkHandle is a message that a node passes on to 9 others, encoding included.
+func BenchmarkHandle(b *testing.B) {
+	n, _, f := large()
+	e := &encoder{}
+	n.out = e
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Number++
+		n.Handle(f.Origin, f)
+	}
+}
+
+type encoder struct {
+	quiet
+	b []byte
+}
+
+func (e *encoder) Send(_ Member, f Frame) { e.b = f.Append(e.b[:0]) }
 
 // A question that a member cannot take up is counted.
 func TestQuestionsAreBounded(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 // sent something.
 type source struct {
 	Member
-	known   bool   // the first number for this node is known: got counts
 	got     uint64 // all up to here are delivered, or gone
 	begun   bool   // something was delivered
 	missed  uint64 // gone since the latest delivery
@@ -26,20 +25,15 @@ type ahead struct {
 
 // advance takes the source's word that it has nothing more below lo.
 func (n *Node) advance(s *source, lo uint64) {
-	switch {
-	case !s.known:
-		s.known, s.got = true, max(lo, 1)-1
-	case lo > 0:
-		for len(s.held) > 0 && s.held[0].number < lo {
-			s.missed += s.held[0].number - s.got - 1
-			n.deliverHeld(s)
-		}
-		if s.got < lo-1 {
-			s.missed += lo - 1 - s.got
-			s.got = lo - 1
-		}
-		n.drain(s)
+	for len(s.held) > 0 && s.held[0].number < lo {
+		s.missed += s.held[0].number - s.got - 1
+		n.deliverHeld(s)
 	}
+	if s.got+1 < lo {
+		s.missed += lo - 1 - s.got
+		s.got = lo - 1
+	}
+	n.drain(s)
 }
 
 // take takes a message, and reports whether it is new to this node.
@@ -105,11 +99,10 @@ func (n *Node) sourceOf(m Member) *source {
 	if s := n.sources[m.Incarnation]; s != nil {
 		return s
 	}
-	l, ok := n.view.has(m)
-	if !ok || m == n.self {
+	if !n.view.has(m) || m == n.self {
 		return nil
 	}
-	s := &source{Member: m, known: l.newer}
+	s := &source{Member: m}
 	n.sources[m.Incarnation] = s
 	return s
 }

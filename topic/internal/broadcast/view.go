@@ -7,26 +7,19 @@ import (
 
 // view is the list of members that a node goes by, itself included, by ascending ID. An ID is on
 // it once.
-type view []listed
-
-type listed struct {
-	Member
-	newer bool // it joined after this node: all that it publishes comes here
-}
+type view []Member
 
 func (v view) find(id uint64) (at int, ok bool) {
-	return slices.BinarySearchFunc(v, id, func(m listed, id uint64) int { return cmp.Compare(m.ID, id) })
+	return slices.BinarySearchFunc(v, id, func(m Member, id uint64) int { return cmp.Compare(m.ID, id) })
 }
 
 // has reports whether this incarnation is a member.
-func (v view) has(m Member) (listed, bool) {
-	if at, ok := v.find(m.ID); ok && v[at].Incarnation == m.Incarnation {
-		return v[at], true
-	}
-	return listed{}, false
+func (v view) has(m Member) bool {
+	at, ok := v.find(m.ID)
+	return ok && v[at] == m
 }
 
-func (v view) with(m listed) view {
+func (v view) with(m Member) view {
 	at, ok := v.find(m.ID)
 	if ok {
 		v[at] = m
@@ -36,7 +29,7 @@ func (v view) with(m listed) view {
 }
 
 func (v view) without(m Member) view {
-	if at, ok := v.find(m.ID); ok && v[at].Incarnation == m.Incarnation {
+	if at, ok := v.find(m.ID); ok && v[at] == m {
 		return slices.Delete(v, at, at+1)
 	}
 	return v
@@ -75,6 +68,6 @@ func (v view) children(first, n int, limit uint64, yield func(child Member, limi
 		if 2*at <= n {
 			end = v[(first+2*at-1)%len(v)].ID
 		}
-		yield(v[(first+at-1)%len(v)].Member, end)
+		yield(v[(first+at-1)%len(v)], end)
 	}
 }
