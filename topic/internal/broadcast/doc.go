@@ -17,7 +17,8 @@
 //     its source gets back what may not have arrived ([Node.Undelivered]).
 //   - Lists: a member's first list has all members that joined before it, by their epochs. Each
 //     member hears of each later join and of each end, at any time. It may hear the net change.
-//   - Identity: a member that was off a list comes back as another incarnation.
+//   - Identity: a member that was off a list comes back as another incarnation. When a member's
+//     end is told, streams to it have ended: its ID then leads to the next incarnation.
 //
 // Lists may lag without bound. Messages do not wait for them; answers and newcomers do.
 //
@@ -44,10 +45,12 @@
 //	Agree   Do you know this newcomer?
 //	Settle  Have all messages that you have published so far arrived?
 //
-// A question has an epoch: that of the latest join that its origin knows. A member with an older list
+// A question has an epoch: that of the latest join that its origin knows, or of the join of the member
+// that passes it on, if that is later. A member with an older list
 // delivers a message and passes it on at once, but keeps the question until it has the list. Without
 // that, a member that was declared dead, lives on and does not know it would answer for a range with
-// newcomers of which it has never heard.
+// newcomers of which it has never heard. And the answer to a newcomer could go to the earlier
+// incarnation of its ID.
 //
 // A publisher keeps what is not confirmed. It has one Sync under way at a time: a Data frame with a
 // tag if nothing is, and another Sync when one is answered and there are new messages. So a lone

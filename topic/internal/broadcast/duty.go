@@ -12,7 +12,7 @@ type duty struct {
 	origin Member
 	upTo   uint64
 	epoch  uint64
-	parent Member // asked this node, with tag; none for a node's own questions
+	parent uint64 // the node that asked, with tag, unless origin is this node
 	tag    uint64
 	open   int  // shares
 	waits  bool // for this node itself
@@ -49,19 +49,19 @@ func (n *Node) pass(d *duty, f Frame, child Member, limit uint64) {
 	f.Limit, f.Tag = limit, 0
 	if d != nil {
 		n.lastTag++
-		f.Tag = n.lastTag
+		f.Tag, f.Epoch = n.lastTag, d.epoch
 		n.shares[f.Tag] = share{d, child, limit}
 		d.open++
 	}
-	n.out.Send(child, f)
+	n.out.Send(child.ID, f)
 }
 
 // settle answers the question if all is done.
 func (n *Node) settle(d *duty) {
 	switch {
 	case d == nil || d.waits || d.open > 0:
-	case d.parent != Member{}:
-		n.out.Send(d.parent, Frame{Kind: Confirm, Origin: d.parent, Tag: d.tag})
+	case d.origin != n.self:
+		n.out.Send(d.parent, Frame{Kind: Confirm, Tag: d.tag})
 	case d.kind == Sync:
 		n.confirmed(d)
 	case d.kind == Agree:
@@ -73,12 +73,12 @@ func (n *Node) settle(d *duty) {
 }
 
 // handleConfirm closes a share.
-func (n *Node) handleConfirm(f Frame) {
-	s, ok := n.shares[f.Tag]
-	if !ok || f.Origin != n.self {
-		return // others answer for the range by now; or an earlier incarnation had asked
+func (n *Node) handleConfirm(tag uint64) {
+	s, ok := n.shares[tag]
+	if !ok {
+		return // others answer for the range by now; or an earlier incarnation of this ID had asked
 	}
-	delete(n.shares, f.Tag)
+	delete(n.shares, tag)
 	s.open--
 	n.settle(s.duty)
 }

@@ -27,13 +27,13 @@ type clockedNode struct {
 	done      int
 }
 
-func (m *clockedNode) Send(to Member, f Frame) {
+func (m *clockedNode) Send(to uint64, f Frame) {
 	m.c.frames[f.Kind]++
 	m.sent++
 	f.Body = slices.Clone(f.Body)
 	m.c.pending = append(m.c.pending, func() {
-		if dst := m.c.byInc[to.Incarnation]; !dst.dead {
-			dst.n.Handle(m.self, f)
+		if dst := m.c.nodes[to/1000]; !dst.dead {
+			dst.n.Handle(m.self.ID, f)
 		}
 	})
 }

@@ -22,7 +22,7 @@ const (
 	Agree
 	// Settle asks each member of the range whether all that it has published so far has arrived.
 	Settle
-	// Confirm answers the frame with this Tag: yes, the whole range. Origin is the member that asked.
+	// Confirm answers the frame with this Tag: yes, the whole range.
 	Confirm
 	// Need asks Origin for its messages Number to Last.
 	Need
@@ -37,7 +37,7 @@ type Frame struct {
 	Lo     uint64 // Data, Sync: Origin has nothing more below this number
 	Limit  uint64 // Data, Sync, Agree, Settle: the range is between the receiver and this ID
 	Tag    uint64 // the receiver answers with Confirm when it is not 0
-	Epoch  uint64 // with a Tag: the answer must come from a list of this epoch, or later
+	Epoch  uint64 // with a Tag, and of Need: the answer must come from a list of this epoch, or later
 	Body   []byte // Data
 }
 

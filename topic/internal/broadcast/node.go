@@ -14,9 +14,9 @@ const (
 
 // Output takes what a node does. Its methods must not call the node.
 type Output interface {
-	// Send sends a frame to a member: in order, and exactly once while both live. If that fails,
-	// [Node.Undelivered] is called. The body stays as it is.
-	Send(to Member, f Frame)
+	// Send sends a frame to the member that has this ID: in order, and exactly once while both live.
+	// The body is valid until Send returns. See [Node.Undelivered].
+	Send(to uint64, f Frame)
 	// Deliver delivers message number of a member. It is the first one from there, or missed others
 	// before it are gone. The body is valid until Deliver returns.
 	Deliver(from Member, number, missed uint64, body []byte)
@@ -41,6 +41,7 @@ type Node struct {
 	Counters
 	out      Output
 	self     Member
+	joined   uint64 // the epoch of its first list
 	epoch    uint64 // of the list
 	view     view
 	standing bool
@@ -59,14 +60,15 @@ type Node struct {
 
 // early is a question about a list that this node does not have yet.
 type early struct {
-	from Member
+	from uint64
 	f    Frame
 }
 
 // New returns the state of a member, with the first list that has it. The list has an epoch, and all
-// members that joined before. It asks all of them whether they know this node.
-func New(self Member, epoch uint64, members []Member, out Output) *Node {
-	n := &Node{out: out, self: self, epoch: epoch, latestJoin: epoch, sources: map[uint64]*source{}, shares: map[uint64]share{}}
+// members that joined before. It asks all of them whether they know this node. Tags begin at a
+// random number, so that no answer is taken for one to another incarnation.
+func New(self Member, epoch uint64, members []Member, tag uint64, out Output) *Node {
+	n := &Node{out: out, self: self, joined: epoch, epoch: epoch, latestJoin: epoch, lastTag: tag, sources: map[uint64]*source{}, shares: map[uint64]share{}}
 	n.own.lo, n.own.next = 1, 1
 	for _, m := range members {
 		n.view = n.view.with(m)
@@ -125,26 +127,26 @@ func (n *Node) Change(epoch uint64, joined, left, died []Member) {
 }
 
 // Handle takes a frame. Its body is valid until Handle returns.
-func (n *Node) Handle(from Member, f Frame) {
+func (n *Node) Handle(from uint64, f Frame) {
+	if f.Epoch > n.epoch { // a message need not wait, a question must
+		n.wait(from, f)
+		if f.Kind != Data {
+			return
+		}
+		f.Tag = 0
+	}
 	switch f.Kind {
 	case Confirm:
-		n.handleConfirm(f)
+		n.handleConfirm(f.Tag)
 	case Need:
 		n.repair(from, f)
 	case Data, Sync, Agree, Settle:
-		if f.Tag != 0 && f.Epoch > n.epoch { // a message need not wait, a question must
-			n.wait(from, f)
-			if f.Kind != Data {
-				return
-			}
-			f.Tag = 0
-		}
 		n.handleTree(from, f)
 	}
 }
 
 // wait keeps a question for a later list.
-func (n *Node) wait(from Member, f Frame) {
+func (n *Node) wait(from uint64, f Frame) {
 	if f.Kind == Data {
 		f.Kind, f.Body = Sync, nil
 	}
@@ -157,7 +159,7 @@ func (n *Node) wait(from Member, f Frame) {
 
 // handleTree delivers a message, passes it on to the range, and takes up a question. What comes from
 // a member that has ended is passed on, and not delivered.
-func (n *Node) handleTree(from Member, f Frame) {
+func (n *Node) handleTree(from uint64, f Frame) {
 	if f.Origin == n.self {
 		return
 	}
@@ -189,12 +191,12 @@ func (n *Node) handleTree(from Member, f Frame) {
 }
 
 // takeUp takes up a question: it passes it on, and asks for what this node lacks.
-func (n *Node) takeUp(s *source, from Member, f Frame) {
+func (n *Node) takeUp(s *source, from uint64, f Frame) {
 	if len(n.shares) >= maxShares || len(n.own.settling) >= maxWaiting || s != nil && len(s.waiting) >= maxWaiting {
 		n.Refused++
 		return
 	}
-	d := &duty{kind: f.Kind, origin: f.Origin, upTo: f.Number, epoch: f.Epoch, parent: from, tag: f.Tag}
+	d := &duty{kind: f.Kind, origin: f.Origin, upTo: f.Number, epoch: max(f.Epoch, n.joined), parent: from, tag: f.Tag}
 	switch {
 	case f.Kind == Settle:
 		d.upTo = n.own.next - 1
@@ -229,4 +231,4 @@ func (n *Node) answer(s *source) {
 // Undelivered takes back a frame whose stream has ended though both ends live: it is sent again. A
 // frame to a member that has ended needs nothing: the list says so too, now or later, and then its
 // shares are taken over.
-func (n *Node) Undelivered(to Member, f Frame) { n.out.Send(to, f) }
+func (n *Node) Undelivered(to uint64, f Frame) { n.out.Send(to, f) }

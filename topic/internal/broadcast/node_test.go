@@ -70,10 +70,10 @@ type record struct {
 	delivered []string
 }
 
-func (r *record) Send(to Member, f Frame) {
+func (r *record) Send(to uint64, f Frame) {
 	f.Body = slices.Clone(f.Body)
 	r.frames = append(r.frames, f)
-	r.sent = append(r.sent, fmt.Sprintf("%d to %d", f.Kind, to.ID))
+	r.sent = append(r.sent, fmt.Sprintf("%d to %d", f.Kind, to))
 }
 func (r *record) Deliver(from Member, number, missed uint64, _ []byte) {
 	r.delivered = append(r.delivered, fmt.Sprintf("%d of %d, missed %d", number, from.ID, missed))
@@ -85,8 +85,8 @@ func (r *record) Settled()         {}
 // pair is a node that stands, and another member.
 func pair() (*Node, *record, Member) {
 	r, self, other := &record{}, Member{5, 50}, Member{9, 90}
-	n := New(self, 1, []Member{self, other}, r)
-	n.Handle(other, Frame{Kind: Confirm, Origin: self, Tag: 1})
+	n := New(self, 1, []Member{self, other}, 0, r)
+	n.Handle(other.ID, Frame{Kind: Confirm, Tag: 1})
 	return n, r, other
 }
 
@@ -102,7 +102,7 @@ func TestRoom(t *testing.T) {
 	if got := n.Unconfirmed(); got != maxLog {
 		t.Errorf("%d messages in the log, want %d", got, maxLog)
 	}
-	n.Handle(other, Frame{Kind: Confirm, Origin: n.self, Tag: 2})
+	n.Handle(other.ID, Frame{Kind: Confirm, Tag: 2})
 	if got := n.Unconfirmed(); got != maxLog-1 || !n.Room(1) || n.Room(maxLogBytes) {
 		t.Errorf("%d messages in the log, room %v", got, n.Room(1))
 	}
@@ -111,27 +111,27 @@ func TestRoom(t *testing.T) {
 // What is held in front of a gap is bounded, and asked for when there is a question.
 func TestHeldIsBounded(t *testing.T) {
 	n, r, other := pair()
-	n.Handle(other, Frame{Kind: Data, Origin: other, Number: 1, Lo: 1, Limit: 5})
+	n.Handle(other.ID, Frame{Kind: Data, Origin: other, Number: 1, Lo: 1, Limit: 5})
 	for i := range uint64(maxAhead + 10) {
-		n.Handle(other, Frame{Kind: Data, Origin: other, Number: 3 + i, Lo: 1, Limit: 5, Body: []byte("x")})
+		n.Handle(other.ID, Frame{Kind: Data, Origin: other, Number: 3 + i, Lo: 1, Limit: 5, Body: []byte("x")})
 	}
 	if n.Dropped != 10 || n.heldBytes != maxAhead || len(r.delivered) != 1 {
 		t.Errorf("%d dropped, %d bytes held, %v", n.Dropped, n.heldBytes, r.delivered)
 	}
 	r.frames = nil
-	n.Handle(other, Frame{Kind: Sync, Origin: other, Number: maxAhead + 12, Lo: 1, Limit: 5, Tag: 7})
+	n.Handle(other.ID, Frame{Kind: Sync, Origin: other, Number: maxAhead + 12, Lo: 1, Limit: 5, Tag: 7})
 	if len(r.frames) != 2 || r.frames[0].Number != 2 || r.frames[0].Last != 2 || r.frames[1].Number != maxAhead+3 || r.frames[1].Last != maxAhead+12 {
 		t.Errorf("asked with %+v", r.frames)
 	}
 	r.frames = nil
 	for _, i := range append([]uint64{2}, maxAhead+3, maxAhead+4) {
-		n.Handle(other, Frame{Kind: Data, Origin: other, Number: i, Lo: 1, Limit: 5, Body: []byte("x")})
+		n.Handle(other.ID, Frame{Kind: Data, Origin: other, Number: i, Lo: 1, Limit: 5, Body: []byte("x")})
 	}
 	for i := range uint64(8) {
 		if len(r.frames) > 0 {
 			t.Fatalf("answered before all is there: %+v", r.frames)
 		}
-		n.Handle(other, Frame{Kind: Data, Origin: other, Number: maxAhead + 5 + i, Lo: 1, Limit: 5, Body: []byte("x")})
+		n.Handle(other.ID, Frame{Kind: Data, Origin: other, Number: maxAhead + 5 + i, Lo: 1, Limit: 5, Body: []byte("x")})
 	}
 	if len(r.frames) != 1 || r.frames[0].Kind != Confirm || r.frames[0].Tag != 7 || n.heldBytes != 0 || len(r.delivered) != maxAhead+12 {
 		t.Errorf("answered with %+v, %d bytes held, %d delivered", r.frames, n.heldBytes, len(r.delivered))
@@ -143,12 +143,12 @@ func TestMissed(t *testing.T) {
 	n, r, other := pair()
 	for _, f := range []Frame{{Number: 7, Lo: 5}, {Number: 8, Lo: 8}, {Number: 12, Lo: 11}} {
 		f.Kind, f.Origin, f.Limit = Data, other, 5
-		n.Handle(other, f)
+		n.Handle(other.ID, f)
 	}
 	if got := fmt.Sprint(r.delivered); got != "[7 of 9, missed 0 8 of 9, missed 0]" {
 		t.Errorf("delivered %v", got)
 	}
-	n.Handle(other, Frame{Kind: Data, Origin: other, Number: 11, Lo: 11, Limit: 5})
+	n.Handle(other.ID, Frame{Kind: Data, Origin: other, Number: 11, Lo: 11, Limit: 5})
 	if got := fmt.Sprint(r.delivered[2:]); got != "[11 of 9, missed 2 12 of 9, missed 0]" {
 		t.Errorf("delivered %v", got)
 	}
@@ -157,7 +157,7 @@ func TestMissed(t *testing.T) {
 // quiet is an [Output] that does nothing.
 type quiet struct{ sent int }
 
-func (q *quiet) Send(Member, Frame)                     { q.sent++ }
+func (q *quiet) Send(uint64, Frame)                     { q.sent++ }
 func (q *quiet) Deliver(Member, uint64, uint64, []byte) {}
 func (q *quiet) Confirmed(uint64)                       {}
 func (q *quiet) Stands()                                {}
@@ -170,7 +170,7 @@ func large() (*Node, *quiet, Frame) {
 		members = append(members, Member{i * 1000, i + 1})
 	}
 	f := Frame{Kind: Data, Origin: members[0], Lo: 1, Limit: members[600].ID, Body: make([]byte, 100)}
-	return New(members[100], 1, members, q), q, f
+	return New(members[100], 1, members, 0, q), q, f
 }
 
 // A message that is delivered and passed on costs no allocation.
@@ -179,7 +179,7 @@ func TestHandleDoesNotAllocate(t *testing.T) {
 	q.sent = 0
 	if got := testing.AllocsPerRun(1000, func() {
 		f.Number++
-		n.Handle(f.Origin, f)
+		n.Handle(f.Origin.ID, f)
 	}); got > 0 || q.sent != 9*1001 {
 		t.Errorf("%v allocations, %d sent", got, q.sent)
 	}
@@ -193,7 +193,7 @@ func BenchmarkHandle(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		f.Number++
-		n.Handle(f.Origin, f)
+		n.Handle(f.Origin.ID, f)
 	}
 }
 
@@ -202,13 +202,13 @@ type encoder struct {
 	b []byte
 }
 
-func (e *encoder) Send(_ Member, f Frame) { e.b = f.Append(e.b[:0]) }
+func (e *encoder) Send(_ uint64, f Frame) { e.b = f.Append(e.b[:0]) }
 
 // A question that a member cannot take up is counted.
 func TestQuestionsAreBounded(t *testing.T) {
 	n, _, other := pair()
 	for i := range uint64(maxEarly + 3) {
-		n.Handle(other, Frame{Kind: Sync, Origin: other, Number: 1, Lo: 1, Limit: 5, Tag: i + 1, Epoch: 2})
+		n.Handle(other.ID, Frame{Kind: Sync, Origin: other, Number: 1, Lo: 1, Limit: 5, Tag: i + 1, Epoch: 2})
 	}
 	if n.Refused != 3 || len(n.early) != maxEarly {
 		t.Errorf("%d refused, %d wait", n.Refused, len(n.early))

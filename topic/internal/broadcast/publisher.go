@@ -27,7 +27,6 @@ func (n *Node) Publish(body []byte) (number uint64) {
 	var d *duty
 	if o.round == nil {
 		d = n.newRound()
-		f.Epoch = d.epoch
 	}
 	n.spreadAll(d, f)
 	return number
@@ -68,16 +67,16 @@ func (n *Node) confirmed(round *duty) {
 }
 
 // repair sends a member what it lacks.
-func (n *Node) repair(to Member, f Frame) {
+func (n *Node) repair(to uint64, f Frame) {
 	o := &n.own
 	if f.Origin != n.self {
 		return
 	}
 	if f.Number < o.lo { // all members of the time had it, and this was none
-		n.out.Send(to, Frame{Kind: Sync, Origin: n.self, Number: f.Number, Lo: o.lo, Limit: to.ID})
+		n.out.Send(to, Frame{Kind: Sync, Origin: n.self, Number: f.Number, Lo: o.lo, Limit: to})
 	}
 	for i := max(f.Number, o.lo); i <= f.Last && i < o.next; i++ {
 		n.Repaired++
-		n.out.Send(to, Frame{Kind: Data, Origin: n.self, Number: i, Lo: o.lo, Limit: to.ID, Body: o.log[i-o.lo]})
+		n.out.Send(to, Frame{Kind: Data, Origin: n.self, Number: i, Lo: o.lo, Limit: to, Body: o.log[i-o.lo]})
 	}
 }

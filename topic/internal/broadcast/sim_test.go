@@ -19,7 +19,7 @@ var (
 // has up to 200 members.
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 19))
-	w := &world{rng: rng, byInc: map[uint64]*proc{}, links: map[[2]*proc]*link{}, log: func(string, ...any) {}}
+	w := &world{rng: rng, byInc: map[uint64]*proc{}, byID: map[uint64][]*proc{}, links: map[[2]*proc]*link{}, log: func(string, ...any) {}}
 	w.judge = &judge{w: w, at: map[*proc]*account{}}
 	members := 2 + rng.IntN(9)
 	switch {

@@ -81,7 +81,7 @@ func (n *Node) ask(s *source, last uint64) {
 	from := s.got + 1
 	need := func(to uint64) {
 		if from <= to {
-			n.out.Send(s.Member, Frame{Kind: Need, Origin: s.Member, Number: from, Last: to})
+			n.out.Send(s.ID, Frame{Kind: Need, Origin: s.Member, Number: from, Last: to, Epoch: n.joined})
 		}
 	}
 	for _, a := range s.held {

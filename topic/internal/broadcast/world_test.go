@@ -14,6 +14,7 @@ type world struct {
 	judge    *judge
 	procs    []*proc
 	byInc    map[uint64]*proc
+	byID     map[uint64][]*proc
 	listed   []*proc // by the registry
 	epoch    uint64
 	links    map[[2]*proc]*link
@@ -67,7 +68,7 @@ type link struct {
 }
 
 type wireFrame struct {
-	to Member // as the source named it: the ID may have another incarnation by now
+	to uint64 // an ID
 	b  []byte
 }
 
@@ -79,7 +80,7 @@ func (w *world) join() {
 	if gone := slices.IndexFunc(w.procs, func(p *proc) bool { return !p.running }); gone >= 0 && w.rng.IntN(2) == 0 {
 		id = w.procs[gone].ID
 	}
-	if slices.ContainsFunc(w.listed, func(p *proc) bool { return p.ID == id }) || slices.ContainsFunc(w.procs, func(p *proc) bool { return p.leaving && p.running && p.ID == id }) {
+	if slices.ContainsFunc(w.listed, func(p *proc) bool { return p.ID == id }) || slices.ContainsFunc(w.procs, func(p *proc) bool { return p.leaving && !p.gone && p.ID == id }) {
 		return
 	}
 	p := &proc{Member: Member{id, uint64(len(w.procs)) + 1000}, w: w, running: true, joinEpoch: w.epoch, heardDied: map[uint64]bool{}, frames: map[Kind]int{}}
@@ -94,10 +95,11 @@ func (w *world) join() {
 	}
 	w.procs = append(w.procs, p)
 	w.byInc[p.Incarnation] = p
+	w.byID[id] = append(w.byID[id], p)
 	w.listed = append(w.listed, p)
 	w.judge.joined(p)
 	w.log("%v joins, epoch %d", p, w.epoch)
-	p.n = New(p.Member, w.epoch, append(members, p.Member), p)
+	p.n = New(p.Member, w.epoch, append(members, p.Member), w.rng.Uint64(), p)
 }
 
 func (w *world) tellLeaving(c change) {
@@ -166,13 +168,8 @@ func (w *world) nextChange(p *proc) {
 		w.die(p)
 		return
 	}
-	if w.rng.IntN(2) == 0 {
-		p.n.Change(c.epoch, c.joined, c.left, c.died)
-		p.hearDied(c.died...)
-	} else {
-		p.hearDied(c.died...)
-		p.n.Change(c.epoch, c.joined, c.left, c.died)
-	}
+	p.hearDied(c.died...)
+	p.n.Change(c.epoch, c.joined, c.left, c.died)
 }
 
 // hearDied ends the streams to the dead.
@@ -205,21 +202,22 @@ func (w *world) drop(l *link) {
 	w.enlist(l)
 }
 
-// Send is [Output].
-func (p *proc) Send(to Member, f Frame) {
+// Send is [Output]. A stream is opened to an ID: of two incarnations that may have it, as far as the
+// source has heard, it may reach either.
+func (p *proc) Send(to uint64, f Frame) {
 	p.frames[f.Kind]++
 	x := wireFrame{to, f.Append(nil)}
-	dst := p.w.byInc[to.Incarnation]
-	if dst == p {
-		panic("a node sends to itself")
-	}
-	if !dst.running || p.heardDied[to.Incarnation] {
-		// A stream is opened to an ID: perhaps another incarnation has it.
-		if at := slices.IndexFunc(p.w.listed, func(q *proc) bool { return q.ID == to.ID && q != p && !p.heardDied[q.Incarnation] }); at >= 0 && p.w.rng.IntN(2) == 0 {
-			dst = p.w.listed[at]
-		} else if dst.gone || p.heardDied[to.Incarnation] {
-			return
+	var dst *proc
+	for _, q := range p.w.byID[to] {
+		if !p.heardDied[q.Incarnation] && !q.gone && (dst == nil || p.w.rng.IntN(2) == 0) {
+			dst = q
 		}
+	}
+	switch {
+	case to == p.ID:
+		panic("a node sends to itself")
+	case dst == nil:
+		return
 	}
 	key := [2]*proc{p, dst}
 	l := p.w.links[key]
@@ -264,6 +262,6 @@ func (w *world) arrive(l *link) {
 	}
 	w.log("%v -> %v: %v %d of %v, lo %d, limit %d, tag %d, epoch %d", l.from, l.to, f.Kind, f.Number, f.Origin, f.Lo, f.Limit, f.Tag, f.Epoch)
 	waiting := len(l.to.n.early)
-	l.to.n.Handle(l.from.Member, f)
+	l.to.n.Handle(l.from.ID, f)
 	l.to.early += len(l.to.n.early) - waiting
 }
