@@ -26,7 +26,7 @@ var controls = []struct {
 	{1, "an answer before the messages are there", "node.go", "if d.waits = s != nil && s.got < f.Number; d.waits {", "if d.waits = false; s != nil && s.got < f.Number {"},
 	{1, "tags begin at the same number", "node.go", "lastTag: tag, ", "lastTag: tag * 0, "},
 	{1, "a newcomer's children may not know it", "node.go", "max(f.Epoch, n.joined)", "f.Epoch"},
-	{1, "what is needed is sent by a list that is too old", "node.go", "if f.Epoch > n.epoch {", "if f.Kind != Need && f.Epoch > n.epoch {"},
+	{6050, "what is needed is sent by a list that is too old", "node.go", "if f.Epoch > n.epoch {", "if f.Kind != Need && f.Epoch > n.epoch {"},
 	{1, "what is known is not passed on, though it is a question", "node.go", "\tif f.Tag == 0 {\n\t\tif fresh {", "\tif f.Tag == 0 || !fresh {\n\t\tif fresh {"},
 	{1, "a list that is too old answers for newcomers", "node.go", "if f.Epoch > n.epoch {", "if f.Kind != Agree && f.Epoch > n.epoch {"},
 	{21600, "a list that is too old answers for messages", "node.go", "if f.Epoch > n.epoch {", "if f.Kind == Agree && f.Epoch > n.epoch {"},

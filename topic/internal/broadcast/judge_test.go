@@ -2,6 +2,7 @@ package broadcast
 
 import (
 	"fmt"
+	"slices"
 )
 
 // judge knows all, and compares what members get with what was promised.
@@ -97,12 +98,7 @@ func (p *proc) Stands() {
 func (p *proc) knows(q *proc) bool { return p.n != nil && p.n.view.has(q.Member) }
 
 func (p *proc) listed() bool {
-	for _, q := range p.w.listed {
-		if q == p {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.w.listed, p)
 }
 
 // Confirmed is [Output].
