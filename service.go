@@ -2,6 +2,7 @@ package ringdht
 
 import (
 	"context"
+	"iter"
 
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/status"
@@ -124,4 +125,17 @@ func (s *Service) Cast(ctx context.Context, to ID, body []byte) error {
 // the cause of ctx if ctx ended first.
 func (s *Service) Flush(ctx context.Context, sink ID) error {
 	return s.n.n.AwaitService(ctx, s.port, sink)
+}
+
+// Members are the members that handle this service, in rings of any size: the node itself if it does,
+// and the others clockwise; of the empty name all, as in [Node.Members]. Members with the same epoch
+// have the same list. It grows with each change, and is 0 before there is a list.
+func (s *Service) Members() (members []status.MemberInfo, epoch uint64) {
+	return s.n.n.ServiceMembers(s.name)
+}
+
+// Watch is [Node.Watch] for the members that handle this service, complete in rings of any size. The
+// node itself is one of them if it does, once it is announced to all.
+func (s *Service) Watch(ctx context.Context) iter.Seq[status.MemberEvent] {
+	return s.n.n.WatchService(ctx, s.name)
 }

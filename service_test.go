@@ -342,3 +342,61 @@ func TestServeFails(t *testing.T) {
 		is(t, "it is closed", n.Flush(t.Context()), ringdht.ErrNotMember)
 	})
 }
+
+// A service's members are those that handle it. Nodes with the same epoch list the same ones, and a
+// loop hears of each.
+func TestMembersOfAService(t *testing.T) {
+	inRing(t, func(t *testing.T, tr *ringtest.Ring) {
+		var workers []*ringdht.Service
+		var nodes []*ringdht.Node
+		for i, handles := range []bool{true, true, false} {
+			n := newNode(t, tr, fmt.Sprint("n", i))
+			s := n.Service("work")
+			if handles {
+				s.Handle(func(context.Context, ringdht.Message) {})
+			}
+			if err := n.Join(t.Context(), tr.Line()); err != nil {
+				t.Fatal(err)
+			}
+			workers, nodes = append(workers, s), append(nodes, n)
+		}
+		if all, epoch := workers[2].Members(); len(all) != 0 || epoch != 0 {
+			t.Errorf("before the ring is set up: %v, %d", all, epoch)
+		}
+		tr.Setup(0)
+		for _, n := range nodes {
+			if err := n.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		want := []ringdht.ID{nodes[0].ID(), nodes[1].ID()}
+		slices.Sort(want)
+		_, epoch := workers[0].Members()
+		for i, s := range workers {
+			all, at := s.Members()
+			var ids []ringdht.ID
+			for _, m := range all {
+				ids = append(ids, m.ID)
+			}
+			if slices.Sort(ids); !slices.Equal(ids, want) || at != epoch || at == 0 {
+				t.Errorf("node %d lists %v at %d, want %v at %d", i, ids, at, want, epoch)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var left ringdht.ID
+		for e := range workers[2].Watch(ctx) {
+			if e.Change.Over() {
+				left = e.ID
+				break
+			}
+			if want = slices.DeleteFunc(want, func(id ringdht.ID) bool { return id == e.ID }); len(want) == 0 {
+				go nodes[1].Leave(ctx)
+			}
+		}
+		if left != nodes[1].ID() {
+			t.Errorf("node %d is told to have gone, not %d", left, nodes[1].ID())
+		}
+	})
+}
