@@ -114,7 +114,7 @@ func (w *world) remove(id ringdht.ID, change status.MemberChange, why error) {
 			}
 		}
 		if !w.silent {
-			other.events = append(other.events, status.MemberEvent{Change: change, ID: id, Incarnation: m.life})
+			other.events = append(other.events, status.MemberEvent{Change: change, MemberInfo: status.MemberInfo{Peer: status.Peer{ID: id}, Incarnation: m.life}})
 		}
 	}
 	for _, q := range m.streams {
@@ -137,7 +137,7 @@ func (w *world) evict(id ringdht.ID) {
 			}
 		}
 		if other != m && !w.silent {
-			other.events = append(other.events, status.MemberEvent{Change: status.MemberDied, ID: id, Incarnation: over})
+			other.events = append(other.events, status.MemberEvent{Change: status.MemberDied, MemberInfo: status.MemberInfo{Peer: status.Peer{ID: id}, Incarnation: over}})
 		}
 	}
 	for _, q := range m.streams {
@@ -145,7 +145,7 @@ func (w *world) evict(id ringdht.ID) {
 	}
 	w.lives++
 	m.life = w.lives
-	m.events = append(m.events, status.MemberEvent{Change: status.MemberDied, ID: id, Incarnation: over, Self: true})
+	m.events = append(m.events, status.MemberEvent{Change: status.MemberDied, MemberInfo: status.MemberInfo{Peer: status.Peer{ID: id}, Incarnation: over}, Self: true})
 	w.cond.Broadcast()
 	w.mu.Unlock()
 }
