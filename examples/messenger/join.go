@@ -44,7 +44,7 @@ func (m *messenger) join(ctx context.Context, opts []ringdht.NodeOption) error {
 // try makes a node and lets it join.
 func (m *messenger) try(ctx context.Context, opts []ringdht.NodeOption) error {
 	m.node = ringdht.NewNode(opts...)
-	m.texts = m.node.Service("text")
+	m.texts = m.node.Service("")
 	m.texts.Handle(m.receive)
 	return m.node.Join(ctx, m.entrance.For())
 }

@@ -60,7 +60,7 @@ func TestJSON(t *testing.T) {
 	}
 	node := ringdht.NewNode()
 	defer node.Close()
-	texts := node.Service("text")
+	texts := node.Service("")
 	if err := node.Join(t.Context(), addr); err != nil {
 		t.Fatal(err)
 	}

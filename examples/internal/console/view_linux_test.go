@@ -62,7 +62,7 @@ func TestView(t *testing.T) {
 		d.Shows(fmt.Sprintf(`^look \d+\nx{%d}\n%d by %d\n4\n5\ntoo much`, columns, columns, rows))
 		d.screen.Print("a message")
 		d.screen.Complain("a warning")
-		d.Shows(`^look 2$`)
+		d.Shows(`^look ([2-9]|\d\d+)$`) // a busy machine may miss one
 		d.Resize(30, 4)
 		d.screen.resized()
 		d.Shows(`30 by 4\n4▁$`)
@@ -147,11 +147,11 @@ func TestViewOfWork(t *testing.T) {
 		}})
 	})
 	d.Type("work\r")
-	d.Shows(`^look 2$`)
+	d.Shows(`^look ([2-9]|\d\d+)$`) // a busy machine may miss one
 	work <- struct{}{}
 	d.Shows(`^> work\nworked\nbut badly\n> ▁$`)
 	d.Type("work\r")
-	d.Shows(`^look 2$`)
+	d.Shows(`^look ([2-9]|\d\d+)$`) // a busy machine may miss one
 	d.Type("\r")
 	d.Shows(`^> work\nworking▁$`)
 	d.screen.Print("said")
