@@ -99,9 +99,7 @@ func (a *asks) ask(q question, list []uint64) {
 func (a *asks) run(q question, list []uint64) {
 	for {
 		for part := range slices.Chunk(list, maxListed) {
-			if err := a.send(q, part); err != nil && isGone(err) {
-				a.gone(q, part, err)
-			}
+			a.settle(q, part)
 		}
 		a.mu.Lock()
 		if !a.again[q] || a.e.ctx.Err() != nil {
@@ -112,6 +110,27 @@ func (a *asks) run(q question, list []uint64) {
 		a.again[q] = false
 		a.mu.Unlock()
 		list = a.about(q)
+	}
+}
+
+// settle asks for calls, and ends them if the peer is gone. A callee that is about to leave takes in
+// nothing more, but what it has answered is on its way: so it is asked until it has left.
+func (a *asks) settle(q question, list []uint64) {
+	until := time.Now().Add(patience)
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, interval) {
+		err := a.send(q, list)
+		leaving := errors.Is(err, ringdht.ErrLeft) && q.kind == kindAsk && time.Now().Before(until)
+		if err != nil && isGone(err) && !leaving {
+			a.gone(q, list, err)
+		}
+		if !leaving {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-a.e.ctx.Done():
+			return
+		}
 	}
 }
 

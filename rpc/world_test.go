@@ -164,7 +164,17 @@ func (w *world) leave(id ringdht.ID) error {
 	err := m.e.leave(context.Background())
 	w.mu.Lock()
 	m.cut = true
-	for m.ctx.Err() == nil && (m.busy > 0 || m.pending()) {
+	for m.ctx.Err() == nil && m.busy > 0 {
+		w.cond.Wait()
+	}
+	for other := range w.all() { // the farewells
+		for _, q := range other.streams {
+			if q.to == m && other != m {
+				w.end(q, ringdht.ErrLeft)
+			}
+		}
+	}
+	for m.ctx.Err() == nil && m.pending() {
 		w.cond.Wait()
 	}
 	w.mu.Unlock()
@@ -250,6 +260,8 @@ func (m *member) send(ctx context.Context, l lane, to ringdht.ID, body []byte) e
 			return ringdht.ErrEvicted
 		case sink == nil:
 			return ringdht.ErrNoSuchNode
+		case sink.cut && sink != m:
+			return ringdht.ErrLeft
 		case l == requests && !sink.serving:
 			return ringdht.ErrNoService
 		}
