@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,6 +165,38 @@ func TestCallerDies(t *testing.T) {
 	}
 }
 
+// A node that is declared dead while it lives ends its calls, and the contexts of its handlers, when it
+// hears of it: no other node needs to answer.
+func TestOwnIncarnationEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.silent = true
+		g := newGate()
+		e := w.join(1, nil)
+		w.join(2, g.methods)
+		first, second := begin(t, e, g), begin(t, e, g)
+		for _, l := range []lane{requests, answers} {
+			w.hold(1, 2, l, true)
+			w.hold(2, 1, l, true)
+		}
+		start := time.Now()
+		w.evict(2)
+		for range 2 {
+			if err := <-g.ended; err != ringdht.ErrEvicted {
+				t.Errorf("a handler's context ended with %v", err)
+			}
+		}
+		w.evict(1)
+		for _, c := range []chan error{first, second} {
+			if err := <-c; !errors.Is(err, ErrUnknown) || !errors.Is(err, ringdht.ErrEvicted) {
+				t.Errorf("error %v", err)
+			}
+		}
+		if d := time.Since(start); d > 0 {
+			t.Errorf("told after %v", d)
+		}
+	})
+}
+
 // A cancelled call ends its handler's context, with context.Canceled. The caller's error says that
 // the request may have been handled.
 func TestCancel(t *testing.T) {
@@ -312,6 +345,53 @@ func TestAnswerIsSentAgain(t *testing.T) {
 		w.hold(2, 1, answers, false)
 		if err := <-result; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A callee does not deny a call whose answer was left undelivered, and of which it is about to be told.
+func TestAnswerIsNotDenied(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		g := newGate()
+		e := w.join(1, nil)
+		w.join(2, g.methods)
+		result := begin(t, e, g)
+		w.hold(2, 1, answers, true)
+		close(g.open)
+		synctest.Wait()
+		w.muted(true)
+		w.cut(2, 1, answers)
+		w.hold(2, 1, answers, false)
+		time.Sleep(3 * interval) // it is asked for
+		w.muted(false)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A call is not asked for while its request waits for the window: the question would overtake it.
+func TestRequestIsNotOvertaken(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.window = 100
+		g := newGate()
+		e := w.join(1, nil)
+		w.join(2, g.methods)
+		w.hold(1, 2, requests, true)
+		results := make(chan error, 2)
+		for range 2 {
+			go func() { _, err := block.Call(t.Context(), e, 2, strings.Repeat("x", 50)); results <- err }()
+			synctest.Wait()
+		}
+		e.asks.now(2)
+		synctest.Wait()
+		w.hold(1, 2, requests, false)
+		time.Sleep(3 * interval)
+		close(g.open)
+		for range 2 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
