@@ -41,12 +41,13 @@ func (m Message) Decode(v any) error {
 }
 
 // Handler handles the messages sent to a service, on goroutines of the node: in order and one at a
-// time for each source, concurrently for different sources and services, up to
-// [status.Limits].Handlers calls at once. Casts of all sources are handled one at a time, in
-// parallel to messages.
+// time for each source, concurrently for different sources, up to [status.Limits].Handlers calls of
+// a service at once. Casts of all sources to a service are handled one at a time, in parallel to
+// messages.
 //
-// A handler may send and may block. While it blocks, the messages of its source wait, and in the
-// end that source. All others go on, until Limits.Handlers calls block at once.
+// A handler may send and may block. While it blocks, the messages of its source for this service
+// wait, and in the end that source. All others go on, until Limits.Handlers calls of the service
+// block at once. Another service is not held up even then.
 //
 // Handlers that have been quick so far are called by the goroutine that reads from the connection.
 // If one of them blocks, another goroutine goes on reading: at once if it blocks in Send, Cast,

@@ -36,6 +36,9 @@ func open(t *testing.T) (*memnet.Network, *Voter, *Tally) {
 	if _, err := registry.Setup(ctx, 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := voter.Ready(ctx); err != nil { // it knows the tally
+		t.Fatal(err)
+	}
 	return network, voter, tally
 }
 

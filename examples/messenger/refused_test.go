@@ -8,7 +8,6 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
-	"github.com/x/ringdht/internal/ringtest"
 )
 
 // comesBack starts another registry at the address of one that has ended.
@@ -59,11 +58,11 @@ func TestGivesUpItsRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	another, at := newRegistry(t, lease)
-	n, err := ringtest.Join(t.Context(), at, nil)
-	if err != nil {
+	n := ringdht.NewNode()
+	defer n.Close()
+	if err := n.Join(t.Context(), at); err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close()
 	if _, err := another.Setup(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
-	"github.com/x/ringdht/internal/ringtest"
 )
 
 const ready = `^Registry now ready to initiate tasks\.$`
@@ -29,12 +28,12 @@ func start(t *testing.T, flags ...string) (*drive.Program, string) {
 }
 
 // join adds nodes until the test ends.
-func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*ringtest.Node {
+func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*ringdht.Node {
 	t.Helper()
-	nodes := make([]*ringtest.Node, count)
+	nodes := make([]*ringdht.Node, count)
 	for i := range nodes {
-		n, err := ringtest.Join(t.Context(), addr, nil, append(opts, ringdht.WithTraffic())...)
-		if err != nil {
+		n := ringdht.NewNode(append(opts, ringdht.WithTraffic())...)
+		if err := n.Join(t.Context(), addr); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { n.Close() })
@@ -250,7 +249,7 @@ func TestInterruptedRun(t *testing.T) {
 
 func TestCodec(t *testing.T) {
 	p, addr := start(t, "-codec", "json", "-log", "error")
-	if n, err := ringtest.Join(t.Context(), addr, nil); err == nil {
+	if n := ringdht.NewNode(); n.Join(t.Context(), addr) == nil {
 		n.Close()
 		t.Error("a node with another codec was admitted")
 	}
@@ -263,7 +262,7 @@ func TestLogs(t *testing.T) {
 	p, addr := start(t, "-log", "info", "-ring", "a", "-bits", "1")
 	join(t, addr, 2, ringdht.WithRing("a"))
 	p.ExpectError(`level=INFO msg=joined`)
-	if _, err := ringtest.Join(t.Context(), addr, nil, ringdht.WithRing("a")); err == nil || !strings.Contains(err.Error(), "-bits") {
+	if err := ringdht.NewNode(ringdht.WithRing("a")).Join(t.Context(), addr); err == nil || !strings.Contains(err.Error(), "-bits") {
 		t.Errorf("a full ring answers %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/ringtest"
 )
 
 // A session in a secure ring: the line that is printed joins, and the commands do what they say.
@@ -15,7 +14,7 @@ func TestSecureRing(t *testing.T) {
 	dir := t.TempDir()
 	p, addr := start(t, "-secure", "-state", dir)
 	line := p.Expect(`^Join with: .*messenger (rdht1:localhost:\d+/[a-z2-7]{26}-[a-z2-7]{29})$`)[1]
-	if _, err := ringtest.Join(t.Context(), addr, nil); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "join line") {
+	if err := ringdht.NewNode().Join(t.Context(), addr); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "join line") {
 		t.Errorf("a node without the line: %v", err)
 	}
 	nodes := join(t, line, 4)
@@ -36,7 +35,7 @@ func TestSecureRing(t *testing.T) {
 	if n := join(t, once, 1)[0]; n.ID() != 77 {
 		t.Errorf("the token for node 77 has joined node %d", n.ID())
 	}
-	if _, err := ringtest.Join(t.Context(), once, nil); !errors.Is(err, ringdht.ErrHandshake) {
+	if err := ringdht.NewNode().Join(t.Context(), once); !errors.Is(err, ringdht.ErrHandshake) {
 		t.Errorf("a spent token: %v", err)
 	}
 	p.Type("token list")
@@ -49,7 +48,7 @@ func TestSecureRing(t *testing.T) {
 		t.Errorf("the expelled node: %v", err)
 	}
 	for _, ended := range []string{line, once} {
-		if _, err := ringtest.Join(t.Context(), ended, nil); !errors.Is(err, ringdht.ErrHandshake) || ringdht.Retryable(err) {
+		if err := ringdht.NewNode().Join(t.Context(), ended); !errors.Is(err, ringdht.ErrHandshake) || ringdht.Retryable(err) {
 			t.Errorf("an ended token: %v", err)
 		}
 	}

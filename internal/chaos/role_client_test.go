@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -25,8 +24,9 @@ type client struct {
 	say    func(event)
 	log    *slog.Logger
 	ledger *ledger
-	node   *ringtest.Node
-	wg     sync.WaitGroup // requests
+	node   *ringdht.Node
+	work   *ringdht.Service // of the node
+	wg     sync.WaitGroup   // requests
 
 	mu       sync.Mutex
 	changed  chan struct{}         // closed when instances change
@@ -85,7 +85,8 @@ func (c *client) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if c.node, err = joinService(ctx, c.terms, c.handle, ringtest.WithUndelivered(c.undelivered)); err != nil {
+	c.node, c.work = newWork(c.terms, c.handle, c.undelivered)
+	if err := c.node.Join(ctx, c.terms.Registry); err != nil {
 		return err
 	}
 	c.say(event{What: "joined", ID: uint64(c.node.ID()), Incarnation: c.node.Incarnation()})
@@ -215,7 +216,7 @@ func (c *client) do(ctx context.Context, r *request) {
 
 // attempt asks one instance. The error matches errNotHandled if the request may go to another.
 func (c *client) attempt(ctx context.Context, r *request, id ringdht.ID, inc uint64, body []byte) error {
-	switch err := c.node.Send(ctx, id, body); {
+	switch err := c.work.Send(ctx, id, body); {
 	case err == nil:
 	case errors.Is(err, ringdht.ErrLeft), errors.Is(err, ringdht.ErrNoSuchNode):
 		c.forget(id, inc)

@@ -10,7 +10,6 @@ import (
 	"os"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -40,13 +39,13 @@ type instance struct {
 	terms  terms
 	say    func(event)
 	ledger *ledger
-	node   *ringtest.Node
-	joined chan struct{} // closed when node is set
+	node   *ringdht.Node
+	work   *ringdht.Service // of the node
 }
 
 func runInstance(t terms) {
 	talk := &eventWriter{out: os.Stdout}
-	s := &instance{terms: t, say: talk.say, joined: make(chan struct{})}
+	s := &instance{terms: t, say: talk.say}
 	end := terminated()
 	if err := s.join(); err != nil {
 		s.fail("joining", err)
@@ -68,24 +67,27 @@ func (s *instance) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	s.node, err = joinService(ctx, s.terms, s.handle, ringtest.WithUndelivered(s.undelivered))
-	if err != nil {
+	s.node, s.work = newWork(s.terms, s.handle, s.undelivered)
+	if err := s.node.Join(ctx, s.terms.Registry); err != nil {
 		return err
 	}
-	close(s.joined)
 	s.say(event{What: "joined", Addr: s.node.Peer().Addr, ID: uint64(s.node.ID()), Incarnation: s.node.Incarnation()})
 	err = s.node.Ready(ctx)
 	s.say(event{What: "ready", Error: text(err)})
 	return err
 }
 
-// joinService joins as a process of the service does: the registry may be away.
-func joinService(ctx context.Context, t terms, h ringdht.Handler, opts ...ringdht.NodeOption) (*ringtest.Node, error) {
-	opts = append(opts, ringdht.WithListen(t.Listen), ringdht.WithLogger(logger()), ringdht.WithRetry())
+// newWork makes the node of a client or an instance, and its service. The registry may be away.
+func newWork(t terms, h ringdht.Handler, undelivered func(status.Undelivered)) (*ringdht.Node, *ringdht.Service) {
+	opts := []ringdht.NodeOption{ringdht.WithListen(t.Listen), ringdht.WithLogger(logger()), ringdht.WithRetry()}
 	if t.AskID {
 		opts = append(opts, ringdht.WithID(ringdht.ID(t.ID)))
 	}
-	return ringtest.Join(ctx, t.Registry, h, opts...)
+	n := ringdht.NewNode(opts...)
+	s := n.Service("work")
+	s.Handle(h)
+	s.OnUndelivered(undelivered)
+	return n, s
 }
 
 // announce tells each member that this instance takes requests. It also reports if the node
@@ -97,7 +99,7 @@ func (s *instance) announce() {
 		case e.Self:
 			lives(s.say, e)
 		case !e.Change.Over():
-			go s.node.Send(ctx, e.ID, putService(kindServing, s.terms.Process, s.node.Incarnation()))
+			go s.work.Send(ctx, e.ID, putService(kindServing, s.terms.Process, s.node.Incarnation()))
 		}
 	}
 }
@@ -122,10 +124,9 @@ func (s *instance) handle(ctx context.Context, m ringdht.Message) {
 	if kind != kindRequest {
 		return
 	}
-	<-s.joined
 	err = errors.Join(
 		s.ledger.enter(entry{client, number}),
-		s.node.Send(ctx, m.Source, putService(kindReply, s.terms.Process, number)),
+		s.work.Send(ctx, m.Source, putService(kindReply, s.terms.Process, number)),
 	)
 	if err != nil {
 		s.say(event{What: "wrong", Error: fmt.Sprintf("request %d from %d has no answer: %v", number, m.Source, err)})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -18,7 +17,7 @@ type member struct {
 	terms    terms
 	say      func(event)
 	book     *book
-	node     *ringtest.Node
+	node     *ringdht.Node
 	arrivals arrivalLog
 	sender   *sender
 }
@@ -40,14 +39,18 @@ func (m *member) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger()), ringtest.WithUndelivered(m.undelivered)}
+	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger())}
 	if m.terms.AskID {
 		opts = append(opts, ringdht.WithID(ringdht.ID(m.terms.ID)))
 	}
-	if m.node, err = ringtest.Join(ctx, m.terms.Registry, m.handle, opts...); err != nil {
+	m.node = ringdht.NewNode(opts...)
+	load := m.node.Service("load")
+	load.Handle(m.handle)
+	load.OnUndelivered(m.undelivered)
+	m.sender = newSender(m.terms.Process, m.node, load, m.book)
+	if err := m.node.Join(ctx, m.terms.Registry); err != nil {
 		return err
 	}
-	m.sender = newSender(m.terms.Process, m.node, m.book)
 	m.say(event{What: "joined", ID: uint64(m.node.ID()), Incarnation: m.node.Incarnation()})
 	go func() {
 		err := m.node.Ready(context.Background())

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/ringtest"
 )
 
 // tick is the interval at which a sender with a rate sends what is due.
@@ -23,7 +22,8 @@ const tick = 20 * time.Millisecond
 // member that takes nothing does not delay messages to the others.
 type sender struct {
 	process  uint64
-	node     *ringtest.Node
+	node     *ringdht.Node
+	load     *ringdht.Service // of the node
 	book     *book
 	accepted atomic.Uint64
 
@@ -43,8 +43,8 @@ type sink struct {
 	since atomic.Int64 // when the present Send began, 0 if there is none
 }
 
-func newSender(process uint64, node *ringtest.Node, book *book) *sender {
-	return &sender{process: process, node: node, book: book, sinks: make(map[ringdht.ID]*sink), failures: make(map[string]uint64)}
+func newSender(process uint64, node *ringdht.Node, load *ringdht.Service, book *book) *sender {
+	return &sender{process: process, node: node, load: load, book: book, sinks: make(map[ringdht.ID]*sink), failures: make(map[string]uint64)}
 }
 
 // start sends until stop is called.
@@ -182,7 +182,7 @@ func (s *sender) send(ctx context.Context, id ringdht.ID, body []byte) bool {
 	defer to.mu.Unlock()
 	header{process: s.process, sink: uint64(id), n: to.n + 1, at: time.Now().UnixNano()}.put(body)
 	to.since.Store(time.Now().UnixNano())
-	err := s.node.Send(ctx, id, body)
+	err := s.load.Send(ctx, id, body)
 	to.since.Store(0)
 	if err != nil {
 		s.mu.Lock()

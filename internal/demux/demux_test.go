@@ -8,7 +8,7 @@ import (
 	"github.com/x/ringdht/internal/link"
 )
 
-// place is where a frame goes: by a way, to a stream (its source three times, and its port), or to the
+// place is where a frame goes: by a way, to a stream (128 times its source, and its port), or to the
 // casts.
 type place struct {
 	kind byte // 'w', 's' or 'c'
@@ -21,7 +21,7 @@ func (d *Demux) note(at place, from, to int) int32 {
 	case 'w':
 		return d.AddRelay(at.n, from, to)
 	case 's':
-		return d.AddSource(uint64(at.n/3), uint8(at.n%3), from, to)
+		return d.AddSource(uint64(at.n/128), uint8(at.n%128), from, to)
 	}
 	return d.AddCast(from, to)
 }
@@ -45,7 +45,7 @@ func (d *Demux) noted(t *testing.T, length int) map[place][]int {
 	}
 	for i := range d.Sources() {
 		source, port, spans := d.Source(i)
-		take(place{'s', 3*int(source) + int(port)}, spans)
+		take(place{'s', 128*int(source) + int(port)}, spans)
 	}
 	take(place{'c', 0}, d.Casts())
 	return all
@@ -65,7 +65,7 @@ func TestEachFrameAtItsPlace(t *testing.T) {
 		for from := 0; from < length*random.IntN(200); from += length {
 			at := last
 			if stretch < 0 || random.IntN(2) == 0 {
-				at = []place{{'w', random.IntN(ways)}, {'s', random.IntN(100)}, {'c', 0}}[random.IntN(3)]
+				at = []place{{'w', random.IntN(ways)}, {'s', random.IntN(300)}, {'c', 0}}[random.IntN(3)]
 			}
 			if stretch >= 0 && at == last && random.IntN(2) == 0 {
 				d.Extend(stretch, from+length)

@@ -20,7 +20,7 @@ import (
 
 // portTraffic and those above are the ports of traffic runs, with the low bits of the run's number.
 // Ports below it are the source's numbers of its services.
-const portTraffic = 0x80
+const portTraffic = wire.FirstRunPort
 
 // incarnation is a node from its admission until it leaves or is declared dead.
 type incarnation struct {

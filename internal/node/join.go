@@ -46,7 +46,7 @@ func (n *Node) join(ctx context.Context, addr string) error {
 		return errs.ErrClosed
 	case n.phase == phaseJoining:
 		n.mu.Unlock()
-		return errors.New("another call of Join is under way")
+		return errors.New("the node is about to join already")
 	case n.phase == phaseJoined:
 		n.mu.Unlock()
 		return errors.New("the node has joined already: it comes back by itself, and another node needs another NewNode")
@@ -62,7 +62,7 @@ func (n *Node) join(ctx context.Context, addr string) error {
 	if err != nil {
 		next = phaseFailed
 		n.giveUp()
-		if n.ctx.Err() != nil { // whatever Close has interrupted
+		if n.ctx.Err() != nil { // Close has interrupted it
 			err = errs.ErrClosed
 		}
 	}

@@ -3,11 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // Service is what a node does with the messages of one name. Its functions may be nil.
@@ -16,13 +14,6 @@ type Service struct {
 	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends
 	Undelivered func(plane.Undelivered)
 }
-
-// maxServices bounds the services of a node, the one with the empty name included: ports from 128 on
-// are those of traffic runs.
-const maxServices = portTraffic
-
-// maxServiceName is how long the name of a service may be, in bytes.
-const maxServiceName = 64
 
 // Register registers a service, and returns its port. It panics if that is a mistake in the program:
 // the name is taken or not valid, there are too many services, or Join was called.
@@ -41,11 +32,11 @@ func (n *Node) Register(name string) (port uint8) {
 		}
 		panic(fmt.Sprintf("ringdht: Service(%q): the node has this service already", name))
 	}
-	if err := checkServiceName(name); err != nil {
+	if err := wire.CheckService(name); err != nil {
 		panic(fmt.Sprintf("ringdht: Service(%q): %v", name, err))
 	}
-	if len(*services) == maxServices {
-		panic(fmt.Sprintf("ringdht: Service(%q): the node has %d named services, and there is no room for more", name, maxServices-1))
+	if len(*services) == wire.MaxServices {
+		panic(fmt.Sprintf("ringdht: Service(%q): the node has %d named services, and there is no room for more", name, wire.MaxServices-1))
 	}
 	*services = append(*services, Service{Name: name})
 	return uint8(len(*services) - 1)
@@ -85,7 +76,7 @@ func (n *Node) OnLeave(port uint8, f func(context.Context) error) {
 // needs no lock. It needs mu.
 func (n *Node) mustBeNew(method, service string) {
 	if n.phase != phaseNew {
-		panic(fmt.Sprintf("ringdht: %s of the service %q was called after Join: call it before", method, service))
+		panic(fmt.Sprintf("ringdht: %s of the service %q was called after the node began to join: call it before", method, service))
 	}
 }
 
@@ -96,22 +87,6 @@ func (n *Node) mustBeFirst(method, service string, isNil, again bool) {
 	case again:
 		panic(fmt.Sprintf("ringdht: %s of the service %q was called before: a service has one", method, service))
 	}
-}
-
-// checkServiceName checks a name that is not empty.
-func checkServiceName(name string) error {
-	switch {
-	case len(name) > maxServiceName:
-		return fmt.Errorf("a name has at most %d bytes, this one has %d", maxServiceName, len(name))
-	case !utf8.ValidString(name):
-		return fmt.Errorf("the name is not valid UTF-8: %s", strconv.QuoteToASCII(name))
-	}
-	for _, r := range name {
-		if !unicode.IsPrint(r) || r == ' ' {
-			return fmt.Errorf("a name has no spaces and only printable characters, this one has %q", r)
-		}
-	}
-	return nil
 }
 
 // planeServices are the services as the plane knows them. Messages of traffic runs travel on the

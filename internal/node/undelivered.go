@@ -9,40 +9,35 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// maxLeftover bounds the streams for which leftover has an entry.
+// maxLeftover bounds the sinks for which leftover has an entry.
 const maxLeftover = 4096
 
 // mergeLeftover adds what an incarnation left undelivered to what those before it left. Of
-// those it keeps only the numbers: one entry for each sink and service, and one for all beyond
-// maxLeftover. So a node that is declared dead again and again, and never calls Flush, does
+// those it keeps only the numbers: for each service one entry for each sink, and one for all sinks
+// beyond maxLeftover. So a node that is declared dead again and again, and never calls Flush, does
 // not gather bodies.
 func mergeLeftover(before, latest []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
-	type key struct {
+	type place struct {
 		sink    uint64
 		service int
+		many    bool
 	}
-	at := make(map[key]int)
-	many := -1
+	at := make(map[place]int)
 	for _, u := range before {
 		u.Bodies = nil
-		to := key{u.Sink, u.Service}
-		i, ok := at[to]
-		if u.Many || !ok && len(at) == maxLeftover {
-			u.Many, u.Sink, u.Service = true, 0, 0
-			i, ok = many, many >= 0
+		i, ok := at[place{u.Sink, u.Service, u.Many}]
+		if !ok && !u.Many && len(at) >= maxLeftover {
+			u.Many, u.Sink = true, 0
+			i, ok = at[place{0, u.Service, true}]
 		}
-		switch {
-		case ok:
+		if ok {
 			all[i].Messages += u.Messages
 			all[i].NotHandled += u.NotHandled
 			all[i].Err = u.Err
 			continue
-		case u.Many:
-			many = len(all)
-		default:
-			at[to] = len(all)
 		}
+		at[place{u.Sink, u.Service, u.Many}] = len(all)
 		all = append(all, u)
 	}
 	return append(all, latest...)
@@ -74,7 +69,7 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	failed, err := inc.plane.Flush(ctx, ids...)
 	failed = append(n.takeLeftover(ids), failed...)
 	if err = inc.awaitError(err); err != nil {
-		err = fmt.Errorf("ringdht: %s: %w", n.label(), err)
+		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
 	}
 	return failed, err
 }

@@ -2,7 +2,6 @@ package plane
 
 import (
 	"context"
-	"encoding/binary"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -94,29 +93,30 @@ func TestWindowsFit(t *testing.T) {
 }
 
 // No service waits for another one. Two nodes ask each other. The handler of a request waits until an
-// answer comes, on another service, as a call back does. Although requests fill all buffers of both
-// nodes, and all of their handlers wait, the answers come through.
+// answer comes, on another service, as a call back does. Although requests of several services fill
+// all buffers of both nodes, and all of their handlers wait, the answers come through.
 func TestServicesDoNotWaitForEachOther(t *testing.T) {
-	const asked = 300
+	const asked, kinds, answer = 60, 4, 5
 	synctest.Test(t, func(t *testing.T) {
-		var answers [2]chan struct{}
+		var answers [2][kinds]chan struct{} // that have come, by the service of the request
 		x := newCouple(t, func(c *Config) {
 			c.MaxPayload = 1000
 			c.Limits = Limits{
-				SendBuffer: 16 << 10, ReceiveBuffer: 16 << 10, HandlerBacklog: 16 << 10, LinkQueue: 8 << 10, LinkLow: 1 << 10, Handlers: 2, Streams: 8,
+				SendBuffer: 24 << 10, ReceiveBuffer: 16 << 10, HandlerBacklog: 16 << 10, LinkQueue: 8 << 10, LinkLow: 1 << 10, Handlers: 1, Streams: 8,
 			}
-			c.Services = named("requests", "answers")
-			me := int(c.Self/10) - 1
-			answers[me] = make(chan struct{}, 2*asked)
+			c.Services = named("a", "b", "c", "d", "answers")
+			mine := &answers[c.Self/10-1]
+			for i := range mine {
+				mine[i] = make(chan struct{}, asked)
+			}
 			c.Deliver = func(ctx context.Context, d *Delivery) {
-				switch d.Service {
-				case 1:
-					select {
-					case <-answers[me]:
-					case <-ctx.Done():
-					}
-				case 2:
-					answers[me] <- struct{}{}
+				if d.Service == answer {
+					mine[d.Body[0]] <- struct{}{}
+					return
+				}
+				select {
+				case <-mine[d.Service-1]:
+				case <-ctx.Done():
 				}
 			}
 		})
@@ -125,12 +125,13 @@ func TestServicesDoNotWaitForEachOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		var all sync.WaitGroup
-		send := func(port uint8) {
+		send := func(port uint8, kind int) {
 			for i, p := range x.planes {
 				all.Go(func() {
+					body := make([]byte, 400)
+					body[0] = byte(kind)
 					for n := range asked {
-						body := binary.BigEndian.AppendUint64(make([]byte, 0, 500), uint64(n))
-						if err := p.Send(ctx, x.planes[1-i].Self, port, body[:400]); err != nil {
+						if err := p.Send(ctx, x.planes[1-i].Self, port, body); err != nil {
 							t.Errorf("node %d, service %d, message %d: %v", i, port, n, err)
 							return
 						}
@@ -138,14 +139,20 @@ func TestServicesDoNotWaitForEachOther(t *testing.T) {
 				})
 			}
 		}
-		send(1)
+		for kind := range kinds {
+			send(uint8(kind+1), kind)
+		}
 		time.Sleep(time.Minute) // of virtual time: now all buffers are full, and all handlers wait
 		for i, p := range x.planes {
-			if c := p.Counters(); c.ReceiveBuffer < 4000 || c.SendBuffer < 4000 {
-				t.Errorf("node %d holds %d bytes, and %d for its sinks", i, c.ReceiveBuffer, c.SendBuffer)
+			full, _ := p.sendBufferFull()
+			others := p.shared + kinds*p.reserved
+			if c := p.Counters(); !full || int(c.ReceiveBuffer) < others-kinds*500 || c.Delivered != 0 {
+				t.Errorf("node %d holds %d bytes of %d, and %d for its sinks; %d handled", i, c.ReceiveBuffer, others, c.SendBuffer, c.Delivered)
 			}
 		}
-		send(2)
+		for kind := range kinds {
+			send(answer, kind)
+		}
 		all.Wait()
 		for i, p := range x.planes {
 			if failed, err := p.Flush(ctx); failed != nil || err != nil {

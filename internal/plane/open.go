@@ -27,8 +27,10 @@ func (l *inLink) handleOpen(f wire.Frame) {
 		p.counters.refused.Add(1)
 		return
 	}
-	in, later := l.findOrMakeInbound(f, b, s)
+	in, later, late := l.findOrMakeInbound(f, b, s)
 	switch {
+	case late:
+		return
 	case later > 0:
 		l.refuseOlder(f, b, later)
 		return
@@ -47,9 +49,10 @@ func (l *inLink) handleOpen(f wire.Frame) {
 			in.finished = false
 			p.stays(in)
 		}
-		p.bind(in, port)
 		p.members.Here(f.Src(), in.r.PeerIncarnation())
-		l.replies = in.r.AppendOpened(l.replies, p.firstWindow(in))
+		if p.bind(in, port) { // else a repeated Open tells which one is later
+			l.replies = in.r.AppendOpened(l.replies, p.firstWindow(in))
+		}
 	} else {
 		p.countStaleOpen(in.r, b)
 		l.replies = in.r.AppendOlder(l.replies, port, b.Incarnation, f.Seq())
@@ -61,14 +64,23 @@ func (l *inLink) handleOpen(f wire.Frame) {
 	in.mu.Unlock()
 }
 
-// bind binds a stream to a port of its source, and notes the source's incarnation. It needs in.mu.
-func (p *Plane) bind(in *inbound, port uint8) {
-	if inc := in.r.PeerIncarnation(); in.port != port || in.incarnation != inc {
-		p.mu.Lock()
-		in.port, in.incarnation = port, inc
-		p.mu.Unlock()
-		in.r.SetPort(port)
+// bind binds a stream to a port of its source, and notes the source's incarnation. It returns false if
+// another stream has got the port meanwhile, by another connection. It needs in.mu.
+func (p *Plane) bind(in *inbound, port uint8) bool {
+	inc := in.r.PeerIncarnation()
+	if in.port == port && in.incarnation == inc {
+		return true
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for x := p.inbounds.byNode[in.source]; port != noPort && x != nil; x = x.sibling {
+		if x != in && x.port == port {
+			return false
+		}
+	}
+	in.port, in.incarnation = port, inc
+	in.r.SetPort(port)
+	return true
 }
 
 // refuseOlder tells the source of an Open that a later incarnation of it is known.
@@ -79,8 +91,8 @@ func (l *inLink) refuseOlder(f wire.Frame, b wire.OpenBody, later uint64) {
 
 // findOrMakeInbound finds or makes the stream of a service for an Open and locks it. It returns nil if
 // there are too many streams, or if the node leaves. later is a later incarnation of the source that
-// has a stream of any service, or 0.
-func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody, s *service) (_ *inbound, later uint64) {
+// has a stream of any service, or 0. late means that the Open came late, and needs no answer.
+func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody, s *service) (_ *inbound, later uint64, late bool) {
 	p, port := l.p, wire.StreamPort(f.Port())
 	for {
 		later = 0
@@ -98,27 +110,27 @@ func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody, s *service) (_
 		switch {
 		case later > b.Incarnation:
 			p.mu.Unlock()
-			return nil, later
+			return nil, later, false
 		case other != nil:
 			p.mu.Unlock()
 			if !p.unbind(other, f, b) {
-				return nil, 0
+				return nil, 0, true
 			}
 		case in != nil:
 			p.mu.Unlock()
 			in.mu.Lock()
 			if !in.forgotten {
-				return in, 0
+				return in, 0, false
 			}
 			in.mu.Unlock()
 		case p.incomingCut.Load() && f.Src() != p.Self:
 			p.mu.Unlock()
-			return nil, 0
+			return nil, 0, false
 		case p.inbounds.n >= p.Streams:
 			bygone := p.someBygone()
 			p.mu.Unlock()
 			if !p.makeRoom(bygone) {
-				return nil, 0
+				return nil, 0, false
 			}
 		default:
 			p.makeInbound(f, b, s)

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,5 +104,28 @@ func TestStuckServices(t *testing.T) {
 		c.Services = named("a")
 		c.StuckAfter, c.StuckAgain = 6*time.Second, time.Hour
 		c.OnStuck = func(s Stuck) { mu.Lock(); told = append(told, s); mu.Unlock() }
+	})
+}
+
+// A node has as many services as there are ports of streams.
+func TestAllPortsHaveServices(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		for range 2 {
+			for port := range uint8(wire.MaxServices) {
+				o, _, err := r.p.openOutbound(40, port)
+				if err != nil || o.port != port {
+					t.Fatalf("port %d: %+v %v", port, o, err)
+				}
+			}
+		}
+		if out, _ := r.p.StreamCount(); out != wire.MaxServices {
+			t.Errorf("%d streams", out)
+		}
+	}, func(c *Config) {
+		for port := range wire.MaxServices {
+			c.Services = append(c.Services, Service{Name: fmt.Sprint(port), Handled: true})
+		}
+		c.Services[0].Name = ""
 	})
 }

@@ -225,6 +225,8 @@ func TestPortsOfALaterIncarnation(t *testing.T) {
 				t.Errorf("the answer is a %v on port %d: %+v %v", f.Type(), f.Port(), b, err)
 			}
 		}
+		r.feed(openNamed(40, 6, 1, 3, "b")) // on a port that a later one has got
+		r.arrived(30)
 		close(h.wait)
 		h.are(t, "slow 40 1", "slow 40 2", "slow 40 5")
 		// A port that goes to another service, while the stream that had it is busy.

@@ -86,7 +86,7 @@ func TestWordsOfErrors(t *testing.T) {
 		ringdht.ErrClosed, ringdht.ErrNotReady, ringdht.ErrNoSuchNode, ringdht.ErrRefused, ringdht.ErrGone, ringdht.ErrLeft,
 		ringdht.ErrTooLarge, ringdht.ErrBacklog, ringdht.ErrBusy, ringdht.ErrRebuilding, ringdht.ErrRegistryLost,
 		ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrTaken, ringdht.ErrUnreachable, ringdht.ErrEvicted, ringdht.ErrOtherRing,
-		ringdht.ErrInHandler, ringdht.ErrNotMember,
+		ringdht.ErrInHandler, ringdht.ErrNotMember, ringdht.ErrNoService,
 	} {
 		if name := libraryName.FindString(Text(err)); name != "" {
 			t.Errorf("%q names %s", Text(err), name)
