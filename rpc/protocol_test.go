@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -272,64 +270,6 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// A node that leaves refuses requests and answers those that it has begun. Requests that it has not
-// begun come back. No outcome is unknown.
-func TestCalleeLeaves(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		g := newGate()
-		e := w.join(1, nil)
-		w.join(2, g.methods, WithConcurrency(1))
-		running := begin(t, e, g)
-		waiting := make(chan error, 1)
-		go func() { _, err := block.Call(t.Context(), e, 2, "waits"); waiting <- err }()
-		synctest.Wait()
-		left := make(chan error, 1)
-		go func() { left <- w.leave(2) }()
-		synctest.Wait()
-		late := make(chan error, 1)
-		go func() { _, err := block.Call(t.Context(), e, 2, "late"); late <- err }()
-		synctest.Wait()
-		close(g.open)
-		if err := <-running; err != nil {
-			t.Errorf("a request that it had begun: %v", err)
-		}
-		for _, c := range []chan error{waiting, late} {
-			if err := <-c; !errors.Is(err, ErrLeaving) || errors.Is(err, ErrUnknown) {
-				t.Errorf("a request that it had not begun: %v", err)
-			}
-		}
-		if err := <-left; err != nil {
-			t.Error(err)
-		}
-		if _, err := echo.Call(t.Context(), e, 2, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ErrUnknown) {
-			t.Errorf("a request after that: %v", err)
-		}
-	})
-}
-
-// A node that leaves waits for its own calls, and begins no others.
-func TestCallerLeaves(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		g := newGate()
-		e := w.join(1, nil)
-		w.join(2, g.methods)
-		result := begin(t, e, g)
-		left := make(chan error, 1)
-		go func() { left <- w.leave(1) }()
-		synctest.Wait()
-		if _, err := echo.Call(t.Context(), e, 2, "x"); !errors.Is(err, ringdht.ErrNotMember) || errors.Is(err, ErrUnknown) {
-			t.Errorf("a call of a node that leaves: %v", err)
-		}
-		close(g.open)
-		if err := <-result; err != nil {
-			t.Error(err)
-		}
-		if err := <-left; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // An answer that a stream has left undelivered, though both nodes live, is sent again. A question
 // for the call in the meantime gets no wrong answer.
 func TestAnswerIsSentAgain(t *testing.T) {
@@ -412,60 +352,6 @@ func TestRequestIsLost(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-}
-
-// All nodes call all others at full windows, and handlers call back, down to a depth of three. Nodes
-// handle two requests at a time. If answers travelled with the requests, that would stand still.
-func TestAllToAllPassesTheBounds(t *testing.T) {
-	for _, shared := range []bool{false, true} {
-		t.Run(fmt.Sprint("shared=", shared), func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
-				w.window, w.shared = 100, shared
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				failed, handled := allToAll(ctx, w)
-				if late := failed > 0; late != shared {
-					t.Errorf("%d calls failed", failed)
-				}
-				if want := 4 * 4 * 25 * 4; !shared && handled != want {
-					t.Errorf("%d requests were handled, not %d", handled, want)
-				}
-			})
-		})
-	}
-}
-
-// allToAll makes 25 calls from each of four nodes to each.
-func allToAll(ctx context.Context, w *world) (failed, handled int) {
-	var all []*Endpoint
-	hop := Method[int, int]("hop")
-	var runs, late atomic.Int64
-	for id := range ringdht.ID(4) {
-		all = append(all, w.join(id, func(e *Endpoint) {
-			hop.Handle(e, func(ctx context.Context, left int) (int, error) {
-				runs.Add(1)
-				if left == 0 {
-					return 0, nil
-				}
-				n, err := hop.Call(ctx, e, FromContext(ctx).Peer, left-1)
-				return n + 1, err
-			})
-		}, WithConcurrency(2)))
-	}
-	var wg sync.WaitGroup
-	for _, e := range all {
-		for to := range ringdht.ID(4) {
-			for range 25 {
-				wg.Go(func() {
-					if n, err := hop.Call(ctx, e, to, 3); n != 3 || err != nil {
-						late.Add(1)
-					}
-				})
-			}
-		}
-	}
-	wg.Wait()
-	return int(late.Load()), int(runs.Load())
 }
 
 // A mere client has no service; a server knows its methods.
