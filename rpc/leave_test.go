@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/x/ringdht"
 )
@@ -115,6 +116,28 @@ func TestAnswerOfAnotherNode(t *testing.T) {
 		close(g.open)
 		if err := <-result; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// What a stream has left is told before a verdict on its calls, also if the callback is late.
+func TestVerdictWaitsForTheCallback(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		g := newGate()
+		e := w.join(1, nil)
+		w.join(2, g.methods)
+		w.hold(1, 2, requests, true)
+		result := make(chan error, 1)
+		go func() { _, err := block.Call(t.Context(), e, 2, "x"); result <- err }()
+		synctest.Wait()
+		w.muted(true)
+		if err := w.leave(2); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(interval / 2)
+		w.muted(false)
+		if err := <-result; !errors.Is(err, ErrLeaving) || errors.Is(err, ErrUnknown) {
+			t.Errorf("error %v", err)
 		}
 	})
 }
