@@ -179,6 +179,7 @@ func (e *Endpoint) undelivered(l lane, peer ringdht.ID, bodies [][]byte, notHand
 		}()
 	}
 	if !over && !errors.Is(err, ringdht.ErrRefused) { // it would have no room for a question either
+		e.calls.noteEnd()
 		e.asks.now(peer)
 	}
 }

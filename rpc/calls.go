@@ -29,6 +29,8 @@ type call struct {
 	lane   lane
 	done   chan outcome // of one slot
 
+	seen uint64 // calls.ends when the call began
+
 	// guarded by calls.mu
 	sent bool // the request has been accepted
 	aged bool // it was when the calls were looked at last
@@ -48,6 +50,7 @@ type calls struct {
 	mu      sync.Mutex
 	pending map[uint64]*call
 	next    uint64
+	ends    uint64        // of members and streams, of which the node has heard
 	ended   uint64        // incarnations of this node up to this one have ended
 	closed  error         // why there are no further calls
 	empty   chan struct{} // closed when there are no further calls and none is pending
@@ -73,7 +76,7 @@ func (c *calls) begin(to ringdht.ID, l lane, life uint64) (*call, error) {
 		return nil, errTooMany
 	}
 	c.next++
-	k.number = c.next
+	k.number, k.seen = c.next, c.ends
 	c.pending[k.number] = k
 	return k, nil
 }
@@ -107,17 +110,26 @@ func (c *calls) finish(number uint64, to ringdht.ID, o outcome) bool {
 	return k != nil
 }
 
-// accepted notes that a request has been accepted. From now on the call is asked for.
-func (c *calls) accepted(k *call) {
+// accepted notes that a request has been accepted. From now on the call is asked for: at once if it
+// returns true, since something has ended meanwhile.
+func (c *calls) accepted(k *call) (ask bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending[k.number] != k {
-		return // it has an answer already
+		return false // it has an answer already
 	}
 	if k.sent = true; k.life <= c.ended {
 		c.remove(k)
 		k.done <- outcome{err: ringdht.ErrEvicted, unknown: true}
 	}
+	return k.seen != c.ends
+}
+
+// noteEnd notes that a member or a stream has ended.
+func (c *calls) noteEnd() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends++
 }
 
 // over ends the calls of an incarnation of this node, and of those before it. Those that are being

@@ -172,6 +172,7 @@ func (e *Endpoint) follow() {
 			e.calls.over(ev.Incarnation, ringdht.ErrEvicted)
 			e.serves.over(ev.Incarnation, ringdht.ErrEvicted)
 		default:
+			e.calls.noteEnd()
 			e.asks.now(ev.ID)
 		}
 	}

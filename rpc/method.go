@@ -147,7 +147,9 @@ func (e *Endpoint) call(ctx context.Context, method string, to ringdht.ID, meta 
 		}
 		return notHandled(method, to, err)
 	}
-	e.calls.accepted(c)
+	if e.calls.accepted(c) {
+		e.asks.now(to)
+	}
 	select {
 	case o := <-c.done:
 		return e.conclude(c, o, method, resp)

@@ -80,7 +80,7 @@ func TestErrorsTravel(t *testing.T) {
 		code     string
 		is, isnt []error
 	}{
-		{errors.New("plain"), "", nil, []error{full, ErrPanic, ErrUnknown}},
+		{errors.New("plain"), "", nil, []error{full, ErrPanic, ErrUnknown, &Error{Text: "another"}}},
 		{full, "full", []error{full, NewError("full", "other text")}, []error{NewError("empty", "")}},
 		{fmt.Errorf("job 5: %w", full), "full", []error{full}, nil},
 		{fmt.Errorf("via another node: %w", remote("full")), "full", []error{full}, nil},

@@ -30,6 +30,7 @@ type world struct {
 	lives uint64
 	held  map[way]bool // streams that stand still
 	told  map[way]int  // callbacks that run
+	mute  bool         // callbacks wait
 }
 
 // way names a stream.
@@ -215,6 +216,11 @@ func (w *world) end(q *queue, why error) {
 		if len(left) > 0 {
 			w.told[q.way]++
 			go func() {
+				w.mu.Lock()
+				for w.mute {
+					w.cond.Wait()
+				}
+				w.mu.Unlock()
 				from.e.undelivered(q.way.lane, q.way.to, left, handled, why)
 				w.mu.Lock()
 				w.told[q.way]--
@@ -240,6 +246,14 @@ func (w *world) hold(from, to ringdht.ID, l lane, held bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.held[way{from, to, l}] = held
+	w.cond.Broadcast()
+}
+
+// muted makes callbacks wait, or go on.
+func (w *world) muted(mute bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mute = mute
 	w.cond.Broadcast()
 }
 

@@ -1,0 +1,28 @@
+package codec
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Append appends, whatever room there is behind the slice.
+func TestAppendIntoRoom(t *testing.T) {
+	value := strings.Repeat("x", 100)
+	want, err := Msgpack{}.Append(nil, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, room := range []int{0, 1, 50, 101, 102, 103, 5000} {
+		dst := slices.Grow([]byte("before"), room)[:6]
+		got, err := Msgpack{}.Append(dst[:6:6+room], value)
+		if err != nil || !bytes.Equal(got, append([]byte("before"), want...)) {
+			t.Errorf("with room for %d: %q, %v", room, got, err)
+		}
+	}
+	b := make([]byte, 0, 1000)
+	if n := testing.AllocsPerRun(100, func() { b, _ = Msgpack{}.Append(b[:0], 5) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
