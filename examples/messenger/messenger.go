@@ -226,7 +226,7 @@ func (m *messenger) nodes(_ context.Context, c *console.Call) error {
 	slices.SortFunc(nodes, func(a, b status.MemberInfo) int { return cmp.Compare(a.ID, b.ID) })
 	text := report.Peers(nodes, c.Screen.Columns())
 	if slices.ContainsFunc(nodes, func(m status.MemberInfo) bool { return m.Addr == "" }) {
-		text += table.Wrap("This node knows the hosts of its table's entries only.\n", c.Screen.Columns())
+		text += table.Wrap("This node knows the hosts of its table's entries, and of those next to it.\n", c.Screen.Columns())
 	}
 	c.Show(nodes, text)
 	return nil

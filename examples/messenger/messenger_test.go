@@ -150,17 +150,19 @@ func TestMistakes(t *testing.T) {
 func TestNodesWithoutHosts(t *testing.T) {
 	r, addr := newRegistry(t)
 	p, _ := start(t, 1, addr)
-	start(t, 2, addr)
-	start(t, 3, addr)
-	const why = "This node knows the hosts of its table's entries only."
-	for entries := 2; entries > 0; entries-- {
-		if _, err := r.Setup(t.Context(), entries); err != nil {
+	const why = "This node knows the hosts of its table's entries, and of those next to it."
+	nodes := 1
+	for _, want := range []int{3, 9} { // it knows the hosts of two, and not of eight
+		for ; nodes < want; nodes++ {
+			start(t, nodes+1, addr)
+		}
+		if _, err := r.Setup(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		p.Type("wait 3", "nodes", "table")
+		p.Type(fmt.Sprint("wait ", want), "nodes", "table")
 		p.Expect(`^entry `)
-		if said := strings.Contains(p.Stdout(), why); said != (entries == 1) {
-			t.Errorf("%d entries: %v, in\n%s", entries, said, p.Stdout())
+		if said := strings.Contains(p.Stdout(), why); said != (want == 9) {
+			t.Errorf("%d nodes: %v, in\n%s", want, said, p.Stdout())
 		}
 	}
 }
