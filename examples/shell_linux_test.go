@@ -211,7 +211,7 @@ func TestHalfTypedMessage(t *testing.T) {
 		x.Shows(`hello\s+from\s+t\s?here\n> send \d+ half ty▁$`)
 		x.Type("ped\n")
 		x.Shows(`^> send \d+ half typed\nSent to`)
-		other.Shows(`half\s+typed\n> ▁$`)
+		other.Shows(`half\s+typed\n(Sent\s+to\s+\d+\.\n)?> ▁$`) // its own message may be told of later
 	}
 	nodes[0].Type("send " + ids[1][:2] + "\t")
 	nodes[0].Shows(`^> send ` + ids[1] + ` ▁$`)

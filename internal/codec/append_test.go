@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Append appends, whatever room there is behind the slice.
+// Append appends, with room behind the slice and without.
 func TestAppendIntoRoom(t *testing.T) {
 	value := strings.Repeat("x", 100)
 	want, err := Msgpack{}.Append(nil, value)

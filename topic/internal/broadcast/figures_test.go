@@ -14,7 +14,6 @@ type clocked struct {
 	pending []func()
 	tick    int
 	frames  [Need + 1]int
-	load    int // the most that one member sends for a message
 }
 
 type clockedNode struct {
