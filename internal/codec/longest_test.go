@@ -11,7 +11,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A list of members fits into a frame, whatever they say of themselves: a registry that could not tell it
+// A list of members fits into a frame, also if they say all that they may: a registry that could not tell it
 // would have a ring that no node can join.
 func TestLongestListFits(t *testing.T) {
 	for _, c := range []control.Codec{codec.Msgpack{}, codec.JSON{}} {
