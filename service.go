@@ -20,8 +20,8 @@ type Service struct {
 	name string
 }
 
-// Service registers a service with the node. A name is UTF-8 of up to 64 bytes, without control
-// characters, and without a space at its ends. The empty name is a service as well, for programs with one kind of messages.
+// Service registers a service with the node. A name is printable UTF-8 of up to 64 bytes, without a
+// space at its ends. The empty name is a service as well, for programs with one kind of messages.
 //
 // Service panics if that is a mistake of the program: the name is not valid or taken, the node has
 // 127 named services, or Join was called. So do Handle, OnUndelivered and OnLeave after Join, with a

@@ -42,6 +42,8 @@ func (n *node) flush(ctx context.Context, l lane, to ringdht.ID) error {
 	return n.lanes[l].Flush(ctx, to)
 }
 
-func (n *node) incarnation() uint64 { return n.n.Incarnation() }
+// incarnation of a node that has not joined yet is 1: below each that the node will have, and above 0,
+// which counts as ended.
+func (n *node) incarnation() uint64 { return max(1, n.n.Incarnation()) }
 
 func (n *node) members(ctx context.Context) iter.Seq[status.MemberEvent] { return n.n.Watch(ctx) }

@@ -64,7 +64,7 @@ func (n *Node) lookup(ctx context.Context, name string) (status.MemberInfo, erro
 	case name == "" || control.CheckName(name) != nil:
 		return status.MemberInfo{}, fmt.Errorf("%w: it is no name of a member", stream.ErrNoSuchNode)
 	case inc.ctx.Err() == nil && inc.info.NameOf() == name:
-		return n.Self(), nil
+		return inc.described(), nil
 	}
 	local := inc.local.Load()
 	for m := range local.Others.All() {

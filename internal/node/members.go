@@ -40,9 +40,11 @@ func (n *Node) describe() error {
 }
 
 // Self is what others see of the node.
-func (n *Node) Self() status.MemberInfo {
-	inc := n.inc.Load()
-	return new(membership.Describer).Describe(inc.ref(), n.address(), inc.info)
+func (n *Node) Self() status.MemberInfo { return n.inc.Load().described() }
+
+// described is what others see of the incarnation.
+func (inc *incarnation) described() status.MemberInfo {
+	return new(membership.Describer).Describe(inc.ref(), inc.n.address(), inc.info)
 }
 
 func (inc *incarnation) ref() ring.Ref {
@@ -73,11 +75,15 @@ func describeAll(local *membership.NodeView, list *ring.List, chosen func(ring.L
 // epoch of the list: members with the same epoch have the same list. Of the service with the empty
 // name they are all members.
 func (n *Node) ServiceMembers(service string) ([]status.MemberInfo, uint64) {
-	inc := n.inc.Load()
+	return n.inc.Load().membersOf(service)
+}
+
+// membersOf is ServiceMembers, all of it as one incarnation knows it.
+func (inc *incarnation) membersOf(service string) ([]status.MemberInfo, uint64) {
 	now := inc.sightOf(service)
 	var all []status.MemberInfo
 	if !now.Over {
-		all = append(all, n.Self())
+		all = append(all, inc.described())
 	}
 	return append(all, describeAll(now.View, now.List, func(m ring.Listed) bool { return handles(m.Info, service) })...), now.Epoch
 }

@@ -11,7 +11,7 @@ func (n *Node) Status() status.Node {
 	inc := n.inc.Load()
 	s := inc.status()
 	s.Runs = inc.traffic.status()
-	self := n.Self()
+	self := inc.described()
 	s.Name, s.Tags, s.Services = self.Name, self.Tags, self.Services
 	return s
 }

@@ -41,7 +41,7 @@ func StreamPort(port uint8) uint8 {
 }
 
 // CheckService returns an error unless name is "" or the name of a service: at most [MaxService] bytes
-// of UTF-8, without control characters, and without a space at either end. Only the two nodes of a
+// of UTF-8 that can be printed, and without a space at either end. Only the two nodes of a
 // stream read a name, and a sink compares its bytes. So the rule is for people and for logs.
 func CheckService(name string) error {
 	switch {
@@ -49,8 +49,8 @@ func CheckService(name string) error {
 		return fmt.Errorf("the name of a service has at most %d bytes, %.80q… has %d", MaxService, name, len(name))
 	case !utf8.ValidString(name):
 		return fmt.Errorf("the name of a service is UTF-8, %q is not", name)
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return fmt.Errorf("the name of a service has no control characters, %q has one", name)
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }): // a registry would refuse the node
+		return fmt.Errorf("the name of a service has no control characters, or others that cannot be printed: %q has one", name)
 	case strings.HasPrefix(name, " ") || strings.HasSuffix(name, " "):
 		return fmt.Errorf("the name of a service does not begin or end with a space, %q does", name)
 	}

@@ -12,7 +12,7 @@ func TestCheckService(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, name := range []string{" ", " a", "a ", "a\n", "a\x00b", "\x7f", "a\u0085", "\xff", "a\xc3", strings.Repeat("n", MaxService+1), strings.Repeat("ü", MaxService)} {
+	for _, name := range []string{" ", " a", "a ", "a\n", "a\x00b", "\x7f", "a\u0085", "a\u200bb", "a\u202eb", "\xff", "a\xc3", strings.Repeat("n", MaxService+1), strings.Repeat("ü", MaxService)} {
 		if err := CheckService(name); err == nil || len(err.Error()) > 500 {
 			t.Errorf("%q is a name: %v", name, err)
 		}
