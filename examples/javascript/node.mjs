@@ -86,7 +86,7 @@ export class Node extends EventEmitter {
     const known = this.#services.get(name);
     if (known?.handler) throw new Error(`the service ${JSON.stringify(name)} is registered already`);
     if (this.#server || this.#byPort.length > 127) throw new Error('services are registered before join, at most 127');
-    if (Buffer.byteLength(name) > 64 || name.trim() !== name || /\p{Cc}/u.test(name)) throw new Error('the name of a service has at most 64 bytes, no control characters, and no space at its ends');
+    if (Buffer.byteLength(name) > 64 || name.trim() !== name || /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(name)) throw new Error('the name of a service has at most 64 bytes that can be printed, and no space at its ends');
     const s = known ?? new Service(this, name, this.#byPort.length, handler);
     s.handler = handler;
     this.#services.set(name, s);
