@@ -146,6 +146,7 @@ func TestLoopbackAmongOthers(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(ringtest.Lease)
 		tr.WaitSettled()
+		synctest.Wait() // the loggers have the lines
 		if a, b := lines(reg, "WARN", "loopback", "WithAdvertise", local.Peer().Addr), lines(log, "WARN", "loopback", "WithAdvertise"); a != 1 || b != 1 {
 			t.Errorf("%d warnings of the registry, %d of the node", a, b)
 		}
@@ -176,6 +177,7 @@ func TestOutdatedPeersAreNoWarnings(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		synctest.Wait() // the logger has the lines
 		want := 1
 		if tr.Secure {
 			want = 0 // the dialling side finds out, by the certificate
