@@ -94,7 +94,7 @@ var controls = []struct {
 	{secureFrom + 5, "secure: a member that is expelled stays", "membership/authority.go", "\tif m := a.find(ref); m != nil {\n\t\ta.markDead(now, m, why)", "\tif m := a.find(ref); m == nil {\n\t\ta.markDead(now, m, why)"},
 	{secureFrom + 16, "secure: members keep no signatures of ends", "membership/nodeview.go", "\t\t\tover.Signature = signatures[i]\n", "\t\t\t_ = signatures[i]\n"},
 	{namesFrom, "names: a newcomer may have the name of a member", "membership/names.go", "\tholder := a.namesake(r)\n", "\tholder := (*member)(nil)\n"},
-	{namesFrom, "names: of two that come back with one name both stay", "membership/admit.go", "namesake := a.namesake(r)\n", "namesake := (*member)(nil)\n"},
+	{namesFrom + 31, "names: of two that come back with one name both stay", "membership/admit.go", "namesake := a.namesake(r)\n", "namesake := (*member)(nil)\n"},
 	{namesFrom, "names: a name is never free again", "membership/authority.go", "\t\tdelete(a.byName, name)\n", ""},
 	{namesFrom + 6, "names: members come back without what they say", "membership/admit.go", "back := &member{Member: m, token: r.Token, info: r.Info,", "back := &member{Member: m, token: r.Token,"},
 	{namesFrom + 77, "lists: a manifest lacks members whose end is not announced", "membership/messages.go", "known = append(known, a.listed...)", "_ = a.listed"},
