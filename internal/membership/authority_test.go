@@ -49,3 +49,13 @@ func TestTheDeadDoNotComeBack(t *testing.T) {
 		t.Error("a member that was taken back since was declared dead")
 	}
 }
+
+// An incarnation that is declared dead while the registry recovers does not come back to it.
+func TestDeathInARecovery(t *testing.T) {
+	a := recovering(t, 7, 7)
+	a.markDead(2, a.byID[1], "it does not answer")
+	again := Request{Addr: "1", ID: 1, Incarnation: 2, Epoch: 7, Size: 2, Ready: true}
+	if _, err := a.Resume(3, again); !errors.Is(err, ErrEvicted) || !a.Recovering() {
+		t.Errorf("%v, recovering %v", err, a.Recovering())
+	}
+}
