@@ -2,7 +2,7 @@ package plane
 
 // streamTable has the streams of one direction. Those with one node form a chain, one for each service that
 // the two share, so there are few. What is about a node, such as its death, finds all of them.
-// Rejected: a map by node and port. It takes twice as long to find the stream of a frame, and cannot
+// Rejected: a map by node and port, which cannot
 // say which streams a node has.
 type streamTable[S chained[S]] struct {
 	byNode map[uint64]S

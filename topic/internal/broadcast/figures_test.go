@@ -43,7 +43,7 @@ func (m *clockedNode) Stands()                                {}
 func (m *clockedNode) Settled()                               {}
 
 // newClocked makes a service whose lists differ: each node knows each of the first newcomers only
-// with a chance of one half, but for those whom it must know, since they stand.
+// with a chance of one half, but for those that stand, which it must know.
 func newClocked(members, unknown int) *clocked {
 	rng := rand.New(rand.NewPCG(uint64(members), uint64(unknown)))
 	c := &clocked{byInc: map[uint64]*clockedNode{}}
