@@ -93,10 +93,10 @@ func Encode(codec Codec, t wire.Type, v any) ([]byte, error) {
 	return b, nil
 }
 
-// Pass is [Conn.Send] for a message that was encoded with the same codec. It copies the
-// frame, so one frame may go to many peers.
+// Pass is [Conn.Send] for a message that was encoded with the same codec. One frame may go to many
+// peers, and must not change any more: their queues share it.
 func (c *Conn) Pass(frame []byte) error {
-	_, err := c.w.Append(frame)
+	_, err := c.w.AppendShared(frame)
 	if errors.Is(err, link.ErrFull) {
 		c.w.Fail(err)
 	}
