@@ -222,7 +222,7 @@ func TestPeersShareFrames(t *testing.T) {
 			t.Fatalf("not what was sent: %v", err)
 		}
 	}
-	for range sendLimit / size {
+	for range SendLimit / size {
 		err = conns[0].Pass(frame)
 	}
 	if !errors.Is(err, link.ErrFull) && !errors.Is(err, net.ErrClosed) || conns[0].w.Err() == nil {

@@ -55,6 +55,7 @@ type Sight struct {
 	View  *NodeView  // what Self was told
 	List  *ring.List // the other members
 	Whole bool       // the list lacks only members that have ended
+	Part  bool       // the others are yet to be told: they count as present
 	Epoch uint64     // of the list
 }
 
@@ -72,7 +73,7 @@ func (f *Follower) Next(now Sight) (shown.MemberEvent, bool) {
 		f.compare(now)
 	}
 	if len(f.pending) == 0 {
-		f.caughtUp = true
+		f.caughtUp = f.caughtUp || !now.Part
 		return shown.MemberEvent{}, false
 	}
 	c := f.pending[len(f.pending)-1]

@@ -101,7 +101,7 @@ var controls = []struct {
 	{liarsFrom + 16, "lists: a list that has missed a manifest keeps its epoch", "membership/services.go", "if !l.versioned || epoch != l.ListEpoch+1 {", "if false {"},
 	{634, "lists: a newcomer with the ID of one that is gone", "membership/announce.go", "if slices.ContainsFunc(a.listed, func(m *member) bool { return a.byID[m.ID] != nil }) {", "if false {"},
 	{namesFrom, "services: ends are not told", "membership/services.go", "at(s).gone = append(at(s).gone, m.Ref())", "_ = at(s)"},
-	{namesFrom + 162, "services: those whose end is not announced are not told", "membership/services.go", "\t\t\tfor _, o := range a.listed {", "\t\t\tfor _, o := range a.listed[:0] {"},
+	{namesFrom + 162, "services: those whose end is not announced are not told", "membership/services.go", "\t\tfor _, o := range a.listed {", "\t\tfor _, o := range a.listed[:0] {"},
 	{namesFrom + 68, "services: what was told before a manifest counts on", "membership/nodeview.go", "next.applyHandlers(nil)", "next.applyHandlers(l.services)"},
 	{1, "bundles: a sink takes a part", "stream/receiver.go", "\tcopy(r.inbox.Reserve(len(f)), f)\n",
 		"\tif m := wire.Walk(f); f.Messages() > 1 && m.Next() {\n\t\tf = wire.Append(nil, wire.Header{Type: wire.Data, Port: f.Port(), Dst: f.Dst(), Src: f.Src(), Seq: f.Seq()}, m.Body)\n\t}\n\tcopy(r.inbox.Reserve(len(f)), f)\n"},
