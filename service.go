@@ -127,9 +127,9 @@ func (s *Service) Flush(ctx context.Context, sink ID) error {
 	return s.n.n.AwaitService(ctx, s.port, sink)
 }
 
-// Members are the members that handle this service, in rings of any size: the node itself if it does,
-// and the others clockwise; of the empty name all, as in [Node.Members]. Members with the same epoch
-// have the same list. It grows with each change, and is 0 before there is a list.
+// Members are the members that handle this service, the node itself first; of the empty name all, as in
+// [Node.Members]. Equal epochs, which grow, mean equal lists. In a ring of more than 1,024 the first call
+// of Members or Watch asks the registry for the list: until it comes it is a part, of epoch 0.
 func (s *Service) Members() (members []status.MemberInfo, epoch uint64) {
 	return s.n.n.ServiceMembers(s.name)
 }

@@ -228,7 +228,28 @@ func TestLongestRegister(t *testing.T) {
 			}
 		}
 	}
-	if _, err := control.EncodeRegister(codec.JSON{}, control.Register{Addr: strings.Repeat("a", 5000)}); err == nil {
+	// A name makes the frame no longer: an earlier registry takes it. A node that says more has more room.
+	for tags, most := range map[int]int{1: control.MaxFirst, 64: control.MaxRegister} {
+		r := control.Register{Addr: "a:1", Name: "name"}
+		for i := range tags {
+			r.Tags = append(r.Tags, ring.Tag{Key: fmt.Sprint(i), Value: strings.Repeat("v", 13)})
+		}
+		for i := range tags {
+			r.Services = append(r.Services, fmt.Sprintf("%030d", i))
+		}
+		for i := range uint64(control.MaxOver) {
+			r.Over = append(r.Over, control.Over{ID: max, Incarnation: max, Epoch: i, Signature: strings.Repeat("S", 103)})
+		}
+		b, err := control.EncodeRegister(codec.JSON{}, r)
+		var got control.Register
+		if err == nil {
+			err = control.Decode(codec.JSON{}, b[4:], &got)
+		}
+		if err != nil || len(b) > most || len(b) < most*3/4 || len(got.Tags) != tags || got.Over[len(got.Over)-1].Epoch != control.MaxOver-1 {
+			t.Errorf("%d tags: %d bytes, %v, %+v", tags, len(b), err, got.Over)
+		}
+	}
+	if _, err := control.EncodeRegister(codec.JSON{}, control.Register{Addr: strings.Repeat("a", 9000)}); err == nil {
 		t.Error("a Register that is too long")
 	}
 }

@@ -189,7 +189,7 @@ func (c *capture) messages(t *testing.T) {
 		{control.TypeBye, control.Bye{}}, {control.TypeUpdate, control.Update{}}, {control.TypeAnnounce, control.Announce{}},
 		{control.TypeTrouble, control.Trouble{}}, {control.TypePing, control.Ping{}}, {control.TypeAdmission, control.Admission{}},
 		{control.TypeTrust, control.Trust{}}, {control.TypeViolation, control.Violation{}}, {control.TypeStuck, control.Stuck{}},
-		{control.TypeLookup, control.Lookup{}}, {control.TypeFound, control.Found{}}, {control.TypeHandlers, control.Handlers{}},
+		{control.TypeLookup, control.Lookup{}}, {control.TypeFound, control.Found{}}, {control.TypeHandlers, control.Handlers{}}, {control.TypeFollow, control.Follow{}},
 	}
 	for _, by := range []interface {
 		control.Codec

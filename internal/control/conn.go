@@ -18,9 +18,9 @@ type Codec interface {
 	Decode(data []byte, v any) error
 }
 
-// sendLimit bounds the bytes queued for a peer that does not read. It is more than the
+// SendLimit bounds the bytes queued for a peer that does not read. It is more than the
 // largest frame. A connection with a longer queue is closed.
-const sendLimit = 2 * (wire.MaxLength + wire.PrefixSize)
+const SendLimit = 2 * (wire.MaxLength + wire.PrefixSize)
 
 // Conn carries control messages. Any number of goroutines may call Send; one may call Recv.
 type Conn struct {
@@ -41,14 +41,14 @@ func NewConn(conn net.Conn, codec Codec, max int) *Conn {
 	return &Conn{
 		conn: conn, codec: codec,
 		r: link.NewReader(conn, wire.ScanControl, max),
-		w: link.NewWriter(conn, sendLimit, sendLimit),
+		w: link.NewWriter(conn, SendLimit, SendLimit),
 	}
 }
 
 // NewNodeConn wraps a registry's connection from a node. It receives no frame that is longer than
 // [FrameLimit] allows.
 func NewNodeConn(conn net.Conn, codec Codec) *Conn {
-	c := &Conn{conn: conn, codec: codec, w: link.NewWriter(conn, sendLimit, sendLimit)}
+	c := &Conn{conn: conn, codec: codec, w: link.NewWriter(conn, SendLimit, SendLimit)}
 	c.r = link.NewReader(conn, c.scanNode, MaxReport)
 	return c
 }
@@ -93,10 +93,10 @@ func Encode(codec Codec, t wire.Type, v any) ([]byte, error) {
 	return b, nil
 }
 
-// Pass is [Conn.Send] for a message that was encoded with the same codec. It copies the
-// frame, so one frame may go to many peers.
+// Pass is [Conn.Send] for a message that was encoded with the same codec. One frame may go to many
+// peers, and must not change any more: their queues share it.
 func (c *Conn) Pass(frame []byte) error {
-	_, err := c.w.Append(frame)
+	_, err := c.w.AppendShared(frame)
 	if errors.Is(err, link.ErrFull) {
 		c.w.Fail(err)
 	}

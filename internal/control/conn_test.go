@@ -1,16 +1,19 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
 )
@@ -172,3 +175,57 @@ type undated struct{ net.Conn }
 var errUndated = errors.New("no deadlines")
 
 func (undated) SetReadDeadline(time.Time) error { return errUndated }
+
+// A frame that goes to many peers is kept once, also while none of them reads. It counts against the bound
+// of each. (With queues that copy, each peer takes as much as the frame.)
+func TestPeersShareFrames(t *testing.T) {
+	const peers, size = 200, 256 << 10
+	frame, err := Encode(plain{}, TypeBye, Bye{Reason: strings.Repeat("x", size)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns, far := make([]*Conn, peers), make([]net.Conn, peers)
+	for i := range conns {
+		var near net.Conn
+		near, far[i] = net.Pipe() // has no buffer
+		conns[i] = NewConn(near, plain{}, 1<<20)
+		defer conns[i].Close()
+		defer far[i].Close()
+		if err := conns[i].Send(TypePing, Ping{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		for _, c := range conns {
+			if err := c.Pass(frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / (10 * peers); each > size/100 {
+		t.Errorf("a frame of %d bytes takes %d bytes for each peer", len(frame), each)
+	}
+	for i := range conns {
+		if queued := conns[i].w.Queued(); queued < 10*size {
+			t.Fatalf("%d bytes count", queued)
+		}
+	}
+	got := make([]byte, len(frame))
+	if _, err := io.ReadFull(far[1], got[:wire.PrefixSize+2]); err != nil { // the Ping
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, err := io.ReadFull(far[1], got); err != nil || !bytes.Equal(got, frame) {
+			t.Fatalf("not what was sent: %v", err)
+		}
+	}
+	for range SendLimit / size {
+		err = conns[0].Pass(frame)
+	}
+	if !errors.Is(err, link.ErrFull) && !errors.Is(err, net.ErrClosed) || conns[0].w.Err() == nil {
+		t.Errorf("beyond the bound: %v", err)
+	}
+}

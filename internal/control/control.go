@@ -79,7 +79,7 @@ type Register struct {
 	Name     string     `json:"name"`
 	Tags     []ring.Tag `json:"tags"`
 	Services []string   `json:"services"`
-	Uses     []string   `json:"uses"` // services that it has registered, and does not handle
+	Uses     []string   `json:"uses"` // services of which it wants to know the members, see [Follow]
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.

@@ -65,7 +65,7 @@ func checkTags(tags []ring.Tag) error {
 	return nil
 }
 
-// CheckUses says what is wrong with the services that a member has registered besides those that it handles.
+// CheckUses says what is wrong with the services whose members a member wants to know, besides those that it handles.
 func CheckUses(services, uses []string) error {
 	if err := checkServices(uses); err != nil {
 		return err

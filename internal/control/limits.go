@@ -77,10 +77,11 @@ var maxLists = map[reflect.Type]map[string]int{
 		"left": maxGone, "gone": maxGone, "sigs": maxGone,
 	},
 	reflect.TypeFor[Handlers](): {
-		"gone": maxGone, "added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
+		"gone": maxGone, "added": MaxOthers, "incs": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
 	},
-	reflect.TypeFor[Stuck](): {"answered": MaxStuckHops},
-	reflect.TypeFor[Trust](): {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
+	reflect.TypeFor[Follow](): {"services": MaxServices},
+	reflect.TypeFor[Stuck]():  {"answered": MaxStuckHops},
+	reflect.TypeFor[Trust]():  {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
 }
 
 // listLimit is how many elements a list may have, or -1 if it has no limit.
@@ -135,20 +136,24 @@ func (c *Conn) SendRegister(r Register) error {
 }
 
 // EncodeRegister makes the frame of a Register. Of the incarnations that are over it leaves out the
-// oldest ones, if the frame is too long for a registry otherwise.
-func EncodeRegister(codec Codec, r Register) ([]byte, error) {
-	most := MaxFirst
-	if len(r.Name)+len(r.Tags)+len(r.Services)+len(r.Uses) > 0 {
-		most = MaxRegister
-	}
-	for {
-		b, err := Encode(codec, TypeRegister, r)
-		switch {
-		case err != nil || len(b) <= most:
-			return b, err
-		case len(r.Over) == 0:
-			return nil, fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d: the node says too much of itself", r, wire.ErrTooLong, len(b), most)
+// oldest ones, if an earlier registry does not take the frame otherwise. A node that says so much of
+// itself that no earlier registry takes it has more room.
+func EncodeRegister(codec Codec, r Register) (b []byte, err error) {
+	over := r.Over
+	for _, most := range []int{MaxFirst, MaxRegister} {
+		for r.Over = over; ; r.Over = r.Over[(len(r.Over)+7)/8:] {
+			b, err = Encode(codec, TypeRegister, r)
+			if err != nil || len(b) <= most {
+				return b, err
+			}
+			if len(r.Over) <= 1 { // the latest is worth more than an earlier registry
+				break
+			}
 		}
-		r.Over = r.Over[(len(r.Over)+7)/8:]
 	}
+	r.Over = nil
+	if b, err = Encode(codec, TypeRegister, r); err != nil || len(b) <= MaxRegister {
+		return b, err
+	}
+	return nil, fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d: the node says too much of itself", r, wire.ErrTooLong, len(b), MaxRegister)
 }

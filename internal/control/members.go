@@ -10,6 +10,7 @@ const (
 	TypeLookup   wire.Type = 0x80 + iota // N which member has a name?
 	TypeFound                            // R the answer, at once
 	TypeHandlers                         // R in a large ring, before a Manifest or Announce: the handlers of a service
+	TypeFollow                           // N it wants to know the members that handle services
 )
 
 // Lookup asks which member has a name.
@@ -30,9 +31,14 @@ type Found struct {
 	Services    []string   `json:"services"`
 }
 
+// Follow asks for all members that handle services, besides those asked for before.
+type Follow struct {
+	Services []string `json:"services"` // ascending
+}
+
 // Handlers tells which members handle a service, in a ring whose lists are samples. It is for members
-// that have registered the service, and counts from the list with the same ListEpoch on, which follows.
-// A long one comes in parts.
+// that have asked for it, and counts from the list with the same ListEpoch on, which follows. A long one
+// comes in parts.
 type Handlers struct {
 	ListEpoch    uint64     `json:"list_epoch"`
 	Service      string     `json:"service"`
@@ -40,7 +46,6 @@ type Handlers struct {
 	Gone         []ring.Ref `json:"gone"`
 	Added        []uint64   `json:"added"` // these as in Announce
 	Incarnations []uint64   `json:"incs"`
-	Idle         []uint64   `json:"idle"`
 	Names        []string   `json:"names"`
 	ProfileOf    []uint64   `json:"profile_of"`
 	Profiles     []Profile  `json:"profiles"`

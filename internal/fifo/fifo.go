@@ -2,7 +2,8 @@
 // that waits in such queues: frames for a link, messages that are not acknowledged yet,
 // deliveries that a handler has not taken.
 //
-// An empty queue holds no memory: a chunk goes back to a pool as soon as it is drained.
+// An empty queue holds no memory: a chunk goes back to a pool as soon as it is drained. A frame that
+// many queues have may be shared by them, see [Queue.Share].
 // Rejected: one growing slice. It is copied and cleared each time it grows, and keeps its
 // memory while it is idle.
 //
@@ -13,6 +14,7 @@ package fifo
 import (
 	"iter"
 	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/x/ringdht/internal/wire"
@@ -30,8 +32,19 @@ type chunk struct {
 	next     *chunk
 	buf      []byte // [:len] written
 	read     int    // [:read] consumed
-	class    int
-	messages int // reserved and not discarded, see ReserveMessage
+	class    int    // shared for one that no pool has
+	messages int    // reserved and not discarded, see ReserveMessage
+}
+
+// shared is the class of a chunk whose bytes belong to others as well. It has no room for more.
+const shared = -1
+
+// lent is how many bytes of a chunk are shared.
+func (c *chunk) lent() int {
+	if c.class == shared {
+		return len(c.buf)
+	}
+	return 0
 }
 
 var pools [maxClass + 1]sync.Pool
@@ -46,6 +59,9 @@ func get(class int) *chunk {
 
 // put releases a chunk that a queue has consumed.
 func put(c *chunk) {
+	if c.class == shared {
+		return
+	}
 	c.next, c.buf, c.read, c.messages = nil, c.buf[:0], 0, 0
 	pools[c.class].Put(c)
 }
@@ -55,6 +71,7 @@ func put(c *chunk) {
 type Queue struct {
 	head, tail *chunk
 	size       int
+	shared     int   // bytes of shared chunks, consumed ones of the first included
 	consumed   int64 // bytes ever consumed
 	hint       int   // class of the next first chunk, from the size of the last content
 }
@@ -139,11 +156,18 @@ func (q *Queue) Append(frames []byte) {
 	}
 }
 
+// Share appends whole frames without copying them: the queue keeps the slice, and so may others.
+// The bytes must not change any more. It is for frames so long that copying costs more than a chunk.
+func (q *Queue) Share(frames []byte) {
+	q.push(&chunk{buf: slices.Clip(frames), class: shared})
+	q.shared += len(frames)
+}
+
 // grow appends an empty chunk with room for n bytes.
 func (q *Queue) grow(n int) *chunk {
 	class := max(q.hint, minClass)
-	if q.size > 0 {
-		class = max(minClass, bits.Len(uint(q.size))) // double the queue
+	if own := q.size - q.shared; own > 0 {
+		class = max(minClass, bits.Len(uint(own))) // double the queue
 	}
 	c := get(max(min(class, topClass), bits.Len(uint(n-1))))
 	q.push(c)
@@ -184,6 +208,7 @@ func (q *Queue) Discard(n int) {
 		if q.head == nil {
 			q.tail = nil
 		}
+		q.shared -= c.lent()
 		put(c)
 	}
 }
@@ -193,9 +218,9 @@ func (q *Queue) Discard(n int) {
 // decays when the contents get smaller.
 func (q *Queue) Take() Queue {
 	taken := *q
-	q.hint = min(max(bits.Len(uint(taken.size)), q.hint-1), topClass)
+	q.hint = min(max(bits.Len(uint(max(0, taken.size-taken.shared))), q.hint-1), topClass)
 	q.consumed += int64(q.size)
-	q.head, q.tail, q.size = nil, nil, 0
+	q.head, q.tail, q.size, q.shared = nil, nil, 0, 0
 	return taken
 }
 
@@ -205,14 +230,16 @@ func (q *Queue) TakeSome(limit int) Queue {
 		return q.Take()
 	}
 	last := q.head
-	n := len(last.buf) - last.read
+	n, lent := len(last.buf)-last.read, last.lent()
 	for n+len(last.next.buf) <= limit { // next is not nil: all chunks together exceed the limit
 		last = last.next
 		n += len(last.buf)
+		lent += last.lent()
 	}
-	taken := Queue{head: q.head, tail: last, size: n}
+	taken := Queue{head: q.head, tail: last, size: n, shared: lent}
 	q.head = last.next
 	q.size -= n
+	q.shared -= lent
 	q.consumed += int64(n)
 	last.next = nil
 	return taken
@@ -240,6 +267,7 @@ func (q *Queue) Move(to *Queue, limit int) {
 	}
 	to.tail = taken.tail
 	to.size += taken.size
+	to.shared += taken.shared
 }
 
 // copyLimit is the size up to which copying bytes is cheaper than handing them to the system

@@ -233,3 +233,53 @@ func TestTakeSome(t *testing.T) {
 		})
 	}
 }
+
+// TestShare: a shared frame is not copied, counts like others, and makes later chunks no larger.
+func TestShare(t *testing.T) {
+	const kib = 1 << 10
+	long := frame(100 * kib)
+	half := append(frame(50*kib), long...) // its array has more than the queue is given
+	was := slices.Clone(half)
+	var q Queue
+	q.Append(frame(100))
+	q.Share(half[:50*kib])
+	q.Append(frame(200))
+	q.Share(long)
+	q.Append(frame(300))
+	if lens, caps := held(&q); q.Size() != 150*kib+600 || !slices.Equal(lens, []int{100, 50 * kib, 200, 100 * kib, 300}) || !slices.Equal(caps, []int{kib, 50 * kib, kib, 100 * kib, kib}) {
+		t.Errorf("%d bytes: %v of %v", q.Size(), lens, caps)
+	}
+	if allocated := testing.AllocsPerRun(100, func() {
+		var other Queue
+		other.Share(long)
+		other.Clear()
+	}); allocated > 1 {
+		t.Errorf("a shared frame takes %v allocations", allocated)
+	}
+	some := q.TakeSome(60 * kib)
+	if some.Size() != 50*kib+300 || &some.head.next.buf[0] != &half[0] {
+		t.Errorf("took %d bytes", some.Size())
+	}
+	var to Queue
+	some.Move(&to, 1<<20)
+	q.Move(&to, 1<<20)
+	to.Append(frame(400))
+	q.Append(frame(500))
+	if _, caps := held(&q); !slices.Equal(caps, []int{kib}) {
+		t.Errorf("the next chunk has room for %v", caps)
+	}
+	for to.Size() > 0 {
+		to.Discard(wire.Size(to.Front()))
+	}
+	q.Clear()
+	if to.shared != 0 || q.shared != 0 || some.shared != 0 {
+		t.Errorf("%d, %d and %d bytes seem shared", to.shared, q.shared, some.shared)
+	}
+	for range 100 { // of what was let go, the pools have nothing
+		q.Append(frame(1100))
+	}
+	if !bytes.Equal(half, was) {
+		t.Error("it was written to")
+	}
+	q.Clear()
+}

@@ -100,10 +100,23 @@ type wholeWrites interface{ WholeWrites() }
 // the frames that were not taken. Any other error is the one that ended the connection.
 func (w *Writer) Append(frames []byte) (queued int, err error) {
 	w.mu.Lock()
-	queued, err = w.append(frames)
+	queued, err = w.append(frames, false)
 	w.mu.Unlock()
 	return queued, err
 }
+
+// AppendShared is [Writer.Append] for frames that do not change any more. It does not copy long ones:
+// many writers may hold the same.
+func (w *Writer) AppendShared(frames []byte) (queued int, err error) {
+	w.mu.Lock()
+	queued, err = w.append(frames, len(frames) >= minShared)
+	w.mu.Unlock()
+	return queued, err
+}
+
+// minShared is how many bytes are shared rather than copied. Fewer are copied as fast as they are
+// handed to the connection as a piece of their own.
+const minShared = 4 << 10
 
 // closedErr returns why nothing can be appended any more, or nil. It requires mu.
 func (w *Writer) closedErr() error {
@@ -117,7 +130,7 @@ func (w *Writer) closedErr() error {
 func (w *Writer) appendedHeld() int { return w.q.Size() + w.writing - w.pulled }
 
 // append is Append for callers that hold mu.
-func (w *Writer) append(frames []byte) (queued int, err error) {
+func (w *Writer) append(frames []byte, share bool) (queued int, err error) {
 	if err := w.closedErr(); err != nil {
 		return 0, err
 	}
@@ -125,7 +138,11 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 	if queued > w.limit {
 		return queued, ErrFull
 	}
-	w.q.Append(frames)
+	if share {
+		w.q.Share(frames)
+	} else {
+		w.q.Append(frames)
+	}
 	w.total += int64(len(frames))
 	w.appendedTotal += int64(len(frames))
 	w.startGoroutine()
@@ -137,7 +154,7 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err = w.append(frames)
+	_, err = w.append(frames, false)
 	return w.appendedTotal, err
 }
 

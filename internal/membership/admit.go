@@ -18,7 +18,7 @@ type Request struct {
 	ID      uint64
 	Seen    uint64     // the greatest incarnation that it knows of
 	Info    *ring.Info // what it says of itself; nil if nothing
-	Follows *ring.Info // its services are those that it has registered; nil if there are none
+	Follows *ring.Info // its services are those whose members it wants to know; nil if there are none
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
@@ -130,6 +130,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		}
 		m.suspicion = nil
 		a.suspects = without(a.suspects, m)
+		a.setFollows(m, r.Follows)
 		switch m.status { // messages sent meanwhile are lost
 		case linking:
 			m.status = waiting

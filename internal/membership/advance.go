@@ -121,7 +121,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
 	a.layout = a.layout.For(len(tables))
 	lastHops := ring.Stubs{Tables: tables, Stubs: a.stubMembers()}.LastHops()
-	at := 0
+	at, size := 0, len(tables)+len(a.stubs())
 	known := a.announcedMembers()
 	var positions []int
 	for _, m := range a.batch {
@@ -139,8 +139,8 @@ func (a *Authority) introduce(tables []ring.Member) {
 		m.introView, m.lastHops = view, lastHops[m.ID]
 		m.sent, m.successor = a.epoch, a.epoch
 		a.owe(m)
-		a.tellWhole(m)
-		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables)+len(a.stubs()), known))
+		a.tellWhole(m, a.large(size))
+		a.send(m, control.TypeManifest, a.manifest(m, view, size, known))
 	}
 }
 

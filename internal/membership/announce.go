@@ -77,7 +77,7 @@ func (a *Authority) publish(now Time, known []*member) {
 	note.Left = append(note.Left, a.unannouncedLeft...)
 	ended := a.listed
 	a.unannouncedDead, a.unannouncedLeft, a.listed = nil, nil, nil
-	a.tellServices(known, ended)
+	a.tellServices(known, ended, int(note.Members))
 	notes := a.samples(note, known)
 	for _, m := range a.sortedMembers() {
 		if m.status != waiting {

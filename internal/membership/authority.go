@@ -93,7 +93,7 @@ type Authority struct {
 
 	// The members that handle each service, see services.go.
 	announcedCount int                       // members on the list of listEpoch
-	following      int                       // members that have registered services
+	following      int                       // members that want to know those of services
 	wholes         map[string]handlers       // of listEpoch
 	followLists    map[ring.Profile][]string // of members
 	announcedAt    Time                      // when the latest announcement went out

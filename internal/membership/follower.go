@@ -22,21 +22,15 @@ type Follower struct {
 	HowEnded func(ring.Ref) (shown.MemberChange, bool)
 	Service  string // only of members that handle it; "": of all
 
-	self     ring.Ref // told, and not ended; zero if there is none
-	told     map[uint64]toldMember
-	caughtUp bool // all that was present at the start is told
-	round    uint64
+	self     ring.Ref   // told, and not ended; zero if there is none
+	told     *ring.List // the others that were told and have not ended; perhaps with some that are not followed
+	count    int        // of them, those that are followed
+	caughtUp bool       // all that was present at the start is told
 
 	last    Sight
-	pending []change // of last, in reverse
-}
-
-// toldMember is a member whose start was told.
-type toldMember struct {
-	inc      uint64
-	info     *ring.Info
-	seen     uint64 // the latest round in which it was on the list
-	replaced bool   // the list has another incarnation of the ID
+	list    *ring.List // of last, without the node itself
+	exact   bool       // once pending is told, those told are those on list
+	pending []change   // of last, in reverse
 }
 
 // change is an event that is not told yet.
@@ -47,6 +41,9 @@ type change struct {
 	self bool
 }
 
+// keepPending is the room for changes that a Follower keeps.
+const keepPending = 64
+
 // Sight is what a node knows of the ring, or of the members that handle a service, at one moment.
 type Sight struct {
 	Self  ring.Ref   // the present incarnation, or the last
@@ -55,6 +52,7 @@ type Sight struct {
 	View  *NodeView  // what Self was told
 	List  *ring.List // the other members
 	Whole bool       // the list lacks only members that have ended
+	Part  bool       // the others are yet to be told: they count as present
 	Epoch uint64     // of the list
 }
 
@@ -72,7 +70,13 @@ func (f *Follower) Next(now Sight) (shown.MemberEvent, bool) {
 		f.compare(now)
 	}
 	if len(f.pending) == 0 {
-		f.caughtUp = true
+		f.caughtUp = f.caughtUp || !now.Part
+		if f.exact { // the list is the node's, so that it takes no memory, and shares blocks with the next one
+			f.told = f.list
+		}
+		if cap(f.pending) > keepPending {
+			f.pending = nil
+		}
 		return shown.MemberEvent{}, false
 	}
 	c := f.pending[len(f.pending)-1]
@@ -83,20 +87,17 @@ func (f *Follower) Next(now Sight) (shown.MemberEvent, bool) {
 	case c.self:
 		f.self = c.ref
 	case c.kind.Over():
-		delete(f.told, c.ref.ID)
+		f.told, f.count = f.told.Without(c.ref), f.count-1
 	default:
-		f.told[c.ref.ID] = toldMember{inc: c.ref.Incarnation, info: c.info, seen: f.round}
+		f.told, f.count = f.told.With(ring.Listed{Ref: c.ref, Info: c.info}), f.count+1
 	}
 	return shown.MemberEvent{Change: c.kind, MemberInfo: now.View.Describe(c.ref, c.info), Self: c.self, Epoch: now.Epoch}, true
 }
 
-// compare makes the events that lead from what was told to the present.
+// compare makes the events that lead from what was told to the present. It costs what has changed: the
+// lists of before and of now share the rest.
 func (f *Follower) compare(now Sight) {
-	if f.told == nil {
-		f.told = make(map[uint64]toldMember)
-	}
 	f.last, f.pending = now, f.pending[:0]
-	f.round++
 	begins := shown.MemberJoined
 	if !f.caughtUp {
 		begins = shown.MemberPresent
@@ -109,40 +110,40 @@ func (f *Follower) compare(now Sight) {
 	if !now.Over && f.self != now.Self {
 		self = append(self, change{begins, now.Self, now.Info, true})
 	}
-	for m := range now.List.All() {
-		id, inc := m.ID, m.Incarnation
-		if f.Service != "" && !m.Info.Handles(f.Service) {
+	f.list = now.List
+	if m, listed := now.List.Find(now.Self.ID); listed {
+		f.list = now.List.Without(m.Ref)
+	}
+	f.exact = !now.Part
+	gone, come := f.list.Changes(f.told)
+	room := max(control.MaxOthers, now.List.Len()) - f.count
+	for _, m := range gone {
+		if !f.follows(m) {
 			continue
 		}
-		t, known := f.told[id]
+		_, replaced := slices.BinarySearchFunc(come, m.ID, func(c ring.Listed, id uint64) int { return cmp.Compare(c.ID, id) })
+		how := f.end(m.Ref, replaced, now)
+		if how == "" {
+			f.exact = false
+			continue
+		}
+		ends, room = append(ends, change{how, m.Ref, m.Info, false}), room+1
+	}
+	for _, m := range come {
 		switch {
-		case id == now.Self.ID:
-		case known && t.inc == inc:
-			t.seen = f.round
-			f.told[id] = t
-		default:
-			if known {
-				t.replaced = true
-				f.told[id] = t
-			}
+		case !f.follows(m):
+		case len(starts) < room:
 			starts = append(starts, change{begins, m.Ref, m.Info, false})
+		default:
+			f.exact = false
 		}
 	}
-	room := max(control.MaxOthers, now.List.Len()) - len(f.told)
-	for id, t := range f.told {
-		if t.seen == f.round {
-			continue
-		}
-		ref := ring.Ref{ID: id, Incarnation: t.inc}
-		if how := f.end(ref, t.replaced, now); how != "" {
-			ends, room = append(ends, change{how, ref, t.info, false}), room+1
-		}
-	}
-	starts = starts[:min(len(starts), max(0, room))]
 	slices.SortStableFunc(ends, func(a, b change) int { return cmp.Compare(a.ref.ID, b.ref.ID) })
 	f.pending = append(append(append(f.pending, ends...), self...), starts...)
 	slices.Reverse(f.pending)
 }
+
+func (f *Follower) follows(m ring.Listed) bool { return f.Service == "" || m.Info.Handles(f.Service) }
 
 // end says how a member has ended that was told and is not on the list. It returns "" if it
 // need not have ended.

@@ -234,8 +234,8 @@ func (m *followed) look(all bool) {
 			return
 		}
 		m.ledger.add(e)
-		if len(m.f.told) > control.MaxOthers {
-			m.ledger.t.Fatalf("%d members are remembered", len(m.f.told))
+		if m.f.count > control.MaxOthers {
+			m.ledger.t.Fatalf("%d members are remembered", m.f.count)
 		}
 		ref := ring.Ref{ID: uint64(e.ID), Incarnation: e.Incarnation}
 		switch {

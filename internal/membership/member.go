@@ -21,7 +21,7 @@ const (
 type member struct {
 	ring.Member
 	info    *ring.Info // what it says of itself; nil if nothing
-	follows *ring.Info // its services are those that the member has registered; nil if there are none
+	follows *ring.Info // its services are those whose members it wants to know; nil if there are none
 	token   uint64
 	status  status
 
@@ -31,7 +31,8 @@ type member struct {
 	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
 	resumedLayout ring.Layout
 	needsManifest bool // its view is unknown: tell it everything
-	toldServices  bool // it was told which members handle its services, with its latest manifest or since
+	owedServices  bool // it has asked for services before there was a list
+	sampled       bool // its list may be a sample: the ring was large with its latest manifest, or since
 	stalled       bool // it did not confirm in time; left out until it does
 	announced     bool
 	routable      bool      // during announceable: all tables lead to it

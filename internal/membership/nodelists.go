@@ -20,6 +20,10 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 	if a.ListEpoch == 0 && l.ListEpoch > 0 { // to this node alone: the list is that of its epoch
 		return &next
 	}
+	if l.versioned && a.ListEpoch > 0 && a.ListEpoch == l.ListEpoch { // what came before it is of the present list
+		next.applyHandlers(l.services)
+		return &next
+	}
 	next.countList(a.ListEpoch, l.services)
 	// First the members that went: one that is back may have the same ID.
 	next.Others = l.Others.Without(slices.Concat(a.Left, a.Gone)...)
@@ -33,6 +37,7 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 	} else {
 		next.Others = sample(next.Others, newcomers, uint64(max(1, a.Members)), random)
 	}
+	next.noteSize()
 	return &next
 }
 

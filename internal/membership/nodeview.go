@@ -35,8 +35,9 @@ type NodeView struct {
 	Follows    []string       // services that the node has registered, fixed
 
 	versioned   bool                  // it has had a manifest, and each announcement since
+	sampled     bool                  // see Sampled
 	services    map[string]*ring.List // see HandlersOf; never changed in place
-	pending     []control.Handlers    // of lists that come
+	pending     *told                 // of lists that come
 	pendingSize int
 }
 
@@ -81,6 +82,7 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	if err := l.checkIdentity(m); err != nil {
 		return nil, err
 	}
+	next.noteSize()
 	next.applyHandlers(nil)
 	return next, next.check()
 }

@@ -82,7 +82,7 @@ func (a *Authority) plan() {
 			if known == nil {
 				known = a.announcedMembers()
 			}
-			a.tellWhole(m)
+			a.tellWhole(m, a.large(len(all)))
 			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(all), known))
 			if u != nil && len(u.Gone) > 0 { // a manifest has no field for these
 				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(all)), Gone: u.Gone, Signatures: a.signatures(u.Gone, a.epoch)})

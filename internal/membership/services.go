@@ -10,10 +10,13 @@ import (
 )
 
 // In a ring that is larger than a list, lists are samples. So members are told, besides, all members that
-// handle the services which they have registered: all at first, and then each change. It comes before
+// handle the services for which they have asked: all at first, and then each change. It comes before
 // the message with the list of the same epoch, and the node applies both at once. A list that was a
-// sample may stay one in a ring that has shrunk, so a member that was told once is told all changes,
-// until it gets a manifest.
+// sample may stay one in a ring that has shrunk, so such a member is told all changes, until it gets a
+// manifest.
+//
+// Rejected: to tell each member of all services that it handles or uses. A ring of 10,000 with one
+// endpoint was sent 3.5 GB at its set-up, and most programs never look at such a list.
 
 // handlers is a message about the members that handle a service. Its parts are encoded once.
 type handlers []*announcement
@@ -24,16 +27,57 @@ type serviceChange struct {
 	gone  []ring.Ref
 }
 
-// large says that lists are samples now.
-func (a *Authority) large() bool {
+// large says that lists may be samples now, see [NodeView.Sampled]: of a ring with so many members that
+// have a table.
+func (a *Authority) large(active int) bool {
 	most := control.MaxOthers
 	if a.MaxWhole > 0 {
 		most = a.MaxWhole
 	}
-	return a.announcedCount > most
+	return active > most || a.announcedCount >= most
 }
 
-// follows lists the services that a member has registered.
+// Follow tells a member all members that handle these services, and from now on each change. It has asked
+// for that, in a ring of any size.
+func (a *Authority) Follow(ref ring.Ref, services []string) error {
+	m := a.find(ref)
+	if m == nil {
+		return nil
+	}
+	before := a.follows(m)
+	if err := control.CheckUses(nil, services); err != nil {
+		return err
+	}
+	all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(before, services))))
+	if err := control.CheckUses(m.info.Services(), all); err != nil {
+		return err
+	}
+	a.setFollows(m, ring.NewInfo("", nil, all))
+	if !m.sampled || m.needsManifest || m.status == waiting || len(all) == len(before) {
+		return nil
+	}
+	if m.owedServices = a.listEpoch == 0; m.owedServices {
+		return nil
+	}
+	for _, s := range all {
+		if !slices.Contains(before, s) {
+			a.pass(m, a.whole(s))
+		}
+	}
+	a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(a.activeMembers())), ListEpoch: a.listEpoch})
+	return nil
+}
+
+func (a *Authority) setFollows(m *member, follows *ring.Info) {
+	if m.follows != nil {
+		a.following--
+	}
+	if m.follows = follows; follows != nil {
+		a.following++
+	}
+}
+
+// follows lists the services whose members a member wants to know.
 func (a *Authority) follows(m *member) []string {
 	p := m.follows.Profile()
 	list, known := a.followLists[p]
@@ -44,12 +88,14 @@ func (a *Authority) follows(m *member) []string {
 	return list
 }
 
-// tellServices tells all members what an announcement changes. The members that it adds count already.
-func (a *Authority) tellServices(added, ended []*member) {
+// tellServices tells all members what an announcement changes, to a ring of so many members that have a
+// table. The members that it adds count already.
+func (a *Authority) tellServices(added, ended []*member, active int) {
 	a.announcedCount += len(added) - len(ended)
 	clear(a.wholes)
 	clear(a.followLists)
-	if a.following == 0 {
+	large := a.large(active)
+	if a.following == 0 && !large {
 		return
 	}
 	changes := make(map[string]*serviceChange)
@@ -70,11 +116,10 @@ func (a *Authority) tellServices(added, ended []*member) {
 		}
 	}
 	news := make(map[string]handlers)
-	large := a.large()
 	for _, m := range a.sortedMembers() {
 		switch {
-		case m.status == waiting || m.follows == nil:
-		case m.toldServices:
+		case m.status == waiting:
+		case m.sampled && !m.owedServices:
 			for _, s := range a.follows(m) {
 				if c := changes[s]; c != nil {
 					if news[s] == nil {
@@ -83,35 +128,40 @@ func (a *Authority) tellServices(added, ended []*member) {
 					a.pass(m, news[s])
 				}
 			}
-		case large:
-			a.tellWhole(m)
+		case large || m.owedServices:
+			a.tellWhole(m, true)
 		}
 	}
 }
 
-// tellWhole tells a member all members that handle the services which it has registered, before the list
+// tellWhole tells a member all members that handle the services for which it has asked, before the list
 // of the present epoch.
-func (a *Authority) tellWhole(m *member) {
-	if m.toldServices = m.follows != nil && a.large(); !m.toldServices {
+func (a *Authority) tellWhole(m *member, large bool) {
+	if m.sampled, m.owedServices = large, false; !large {
 		return
 	}
 	for _, s := range a.follows(m) {
-		if a.wholes[s] == nil {
-			var all []*member
-			for _, o := range a.sortedMembers() {
-				if o.announced && o.info.Handles(s) {
-					all = append(all, o)
-				}
-			}
-			for _, o := range a.listed {
-				if o.info.Handles(s) {
-					all = append(all, o)
-				}
-			}
-			a.wholes[s] = a.handlers(s, true, all, nil)
-		}
-		a.pass(m, a.wholes[s])
+		a.pass(m, a.whole(s))
 	}
+}
+
+// whole is the message with all members that handle a service, at the present epoch of the lists.
+func (a *Authority) whole(service string) handlers {
+	if a.wholes[service] == nil {
+		var all []*member
+		for _, o := range a.sortedMembers() {
+			if o.announced && o.info.Handles(service) {
+				all = append(all, o)
+			}
+		}
+		for _, o := range a.listed {
+			if o.info.Handles(service) {
+				all = append(all, o)
+			}
+		}
+		a.wholes[service] = a.handlers(service, true, all, nil)
+	}
+	return a.wholes[service]
 }
 
 // handlers makes the message about a service, in parts that a node takes.
@@ -121,7 +171,7 @@ func (a *Authority) handlers(service string, whole bool, added []*member, gone [
 		added = added[len(l.ids):]
 		parts = append(parts, &announcement{body: control.Handlers{
 			ListEpoch: a.listEpoch, Service: service, Whole: whole && first, Gone: gone,
-			Added: l.ids, Incarnations: l.incs, Idle: l.idle, Names: l.names, ProfileOf: l.profileOf, Profiles: l.profiles,
+			Added: l.ids, Incarnations: l.incs, Names: l.names, ProfileOf: l.profileOf, Profiles: l.profiles,
 		}})
 		gone = nil
 	}
@@ -137,6 +187,20 @@ func (a *Authority) pass(m *member, parts handlers) {
 // maxPending bounds the members of the messages about services that wait for the list of their epoch.
 const maxPending = 1 << 20
 
+// told is what was told of services and waits for the list of its epoch, the latest first.
+type told struct {
+	before *told
+	control.Handlers
+}
+
+// Sampled reports whether the list of members may be a sample: the ring was so large with the latest
+// manifest, or since. Then the registry tells of the services for which the node has asked.
+func (l *NodeView) Sampled() bool { return l.sampled }
+
+func (l *NodeView) noteSize() {
+	l.sampled = l.sampled || l.Members > control.MaxOthers || l.Others.Len() >= control.MaxOthers
+}
+
 // Handlers is the view after the registry told of a service. It changes nothing before the list of the
 // same epoch comes. Of services that the node has not registered it keeps nothing.
 func (l *NodeView) Handlers(h control.Handlers) (*NodeView, error) {
@@ -150,7 +214,7 @@ func (l *NodeView) Handlers(h control.Handlers) (*NodeView, error) {
 	if next.pendingSize += len(h.Added) + len(h.Gone) + 1; next.pendingSize > maxPending {
 		return nil, fmt.Errorf("messages about services with more than %d members, and no list", maxPending)
 	}
-	next.pending = append(slices.Clip(l.pending), h)
+	next.pending = &told{l.pending, h}
 	return &next, nil
 }
 
@@ -164,7 +228,7 @@ func (l *NodeView) checkHandlers(h *control.Handlers) error {
 	if err := l.refsInSpace(h.Gone); err != nil {
 		return err
 	}
-	return l.inSpace(h.Added, h.Idle)
+	return l.inSpace(h.Added)
 }
 
 // countList notes the epoch of an announcement, with what came of services. A node that leaves gets no
@@ -179,20 +243,24 @@ func (l *NodeView) countList(epoch uint64, services map[string]*ring.List) {
 }
 
 func handlersListing(h *control.Handlers) listing {
-	return listing{h.Added, h.Incarnations, h.Idle, h.Names, h.ProfileOf, h.Profiles}
+	return listing{h.Added, h.Incarnations, nil, h.Names, h.ProfileOf, h.Profiles}
 }
 
 // applyHandlers applies the messages about services that belong to the list of this view.
 func (l *NodeView) applyHandlers(services map[string]*ring.List) {
 	l.services = services
-	if len(l.pending) == 0 {
+	if l.pending == nil {
 		return
 	}
 	l.services = maps.Clone(services)
 	if l.services == nil {
 		l.services = make(map[string]*ring.List)
 	}
-	for _, h := range l.pending {
+	var inOrder []control.Handlers
+	for t := l.pending; t != nil; t = t.before {
+		inOrder = append(inOrder, t.Handlers)
+	}
+	for _, h := range slices.Backward(inOrder) {
 		if h.ListEpoch != l.ListEpoch {
 			continue
 		}
@@ -206,7 +274,7 @@ func (l *NodeView) applyHandlers(services map[string]*ring.List) {
 }
 
 // HandlersOf is the list of all members that handle a service, perhaps with the node itself. It is false
-// if the registry has told none: then the list of members is whole, or the node has not registered the service.
+// if the registry has told none: then the list of members is whole, or the node has not asked for the service.
 func (l *NodeView) HandlersOf(service string) (*ring.List, bool) {
 	list, told := l.services[service]
 	return list, told

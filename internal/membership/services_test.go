@@ -10,131 +10,187 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// In a ring that is larger than a list, members that have registered a service are told all that handle
-// it, however many, and then each change alone, which is encoded once for all. Others are told nothing.
-func TestServicesOfALargeRing(t *testing.T) {
-	const n, few = 3 * control.MaxOthers, 5
+// largeRing is an authority, and what its members were told.
+type largeRing struct {
+	*testing.T
+	*Authority
+	now    Time
+	refs   []ring.Ref
+	views  map[ring.Ref]*NodeView
+	asked  map[ring.Ref][]string
+	told   map[string]int   // messages about each service, in the latest settle
+	frames map[*[]byte]bool // of these, those that were encoded
+}
+
+func newLargeRing(t *testing.T) *largeRing {
 	draws := uint64(1)
-	a := New(Config{Bits: 20, Lease: time.Second, Draw: func(n uint64) uint64 {
-		draws = draws*6364136223846793005 + 1442695040888963407
-		if n == 0 {
-			return draws
+	return &largeRing{
+		T: t, now: 1, views: make(map[ring.Ref]*NodeView), asked: make(map[ring.Ref][]string), told: make(map[string]int), frames: make(map[*[]byte]bool),
+		Authority: New(Config{Bits: 20, Lease: time.Second, Draw: func(n uint64) uint64 {
+			draws = draws*6364136223846793005 + 1442695040888963407
+			if n == 0 {
+				return draws
+			}
+			return draws >> 20 % n
+		}}),
+	}
+}
+
+// join admits a member that handles a service, and asks for services.
+func (r *largeRing) join(name string, handles, follow []string) {
+	i := len(r.refs)
+	request := Request{Addr: fmt.Sprint(i), Token: uint64(i + 1), Info: ring.NewInfo(name, nil, handles), Follows: ring.NewInfo("", nil, follow)}
+	m, err := r.Admit(1, uint64(i+1), request)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.views[m.Ref()] = &NodeView{Self: m.Ref(), Bits: 20, Follows: []string{"common", "rare"}}
+	r.asked[m.Ref()] = follow
+	r.refs = append(r.refs, m.Ref())
+}
+
+// follow asks for services.
+func (r *largeRing) follow(ref ring.Ref, services ...string) {
+	r.Helper()
+	if err := r.Follow(ref, services); err != nil {
+		r.Fatal(err)
+	}
+	r.asked[ref] = services
+}
+
+// settle lets members confirm what they are told, until nothing more comes.
+func (r *largeRing) settle() {
+	clear(r.told)
+	clear(r.frames)
+	for range 6 {
+		r.now += 100 * time.Millisecond
+		r.Advance(r.now)
+		for _, e := range r.Take() {
+			view, err := r.views[e.Ref], error(nil)
+			if view == nil {
+				continue
+			}
+			switch m := e.Body.(type) {
+			case control.Handlers:
+				r.told[m.Service]++
+				r.frames[e.Frame] = true
+				view, err = view.Handlers(m)
+			case control.Manifest:
+				view, err = view.Manifest(m)
+				r.Linked(e.Ref, m.Epoch)
+			case control.Update:
+				view, err = view.Update(m)
+				r.Linked(e.Ref, m.Epoch)
+			case control.Announce:
+				view = view.Announce(m, r.Draw)
+			}
+			if err != nil {
+				r.Fatal(err)
+			}
+			r.views[e.Ref] = view
 		}
-		return draws >> 20 % n
-	}})
-	views := make(map[ring.Ref]*NodeView)
-	join := func(i int) ring.Ref {
-		r := Request{Addr: fmt.Sprint(i), Token: uint64(i + 1)}
-		var follow []string
+	}
+}
+
+// check checks that each member knows all that handle the services for which it has asked, and no others.
+func (r *largeRing) check() {
+	r.Helper()
+	handle := make(map[string][]ring.Ref)
+	for _, m := range r.All() {
+		for _, s := range r.Info(m.Ref()).Services() {
+			handle[s] = append(handle[s], m.Ref())
+		}
+	}
+	for ref, view := range r.views {
+		for _, s := range []string{"common", "rare"} {
+			list, told := view.HandlersOf(s)
+			if told != slices.Contains(r.asked[ref], s) || !view.Sampled() || view.ListEpoch != r.listEpoch {
+				r.Fatalf("%v was told of %s: %v, at epoch %d of %d", ref, s, told, view.ListEpoch, r.listEpoch)
+			}
+			var got []ring.Ref
+			for m := range list.All() {
+				got = append(got, m.Ref)
+			}
+			if told && !slices.Equal(got, handle[s]) {
+				r.Fatalf("%v knows %d that handle %s, of %d", ref, len(got), s, len(handle[s]))
+			}
+		}
+	}
+}
+
+// In a ring that is larger than a list, members that have asked for a service are told all that handle
+// it, however many, and then each change alone, which is encoded once for all. Others are told nothing.
+// They may ask with their registration, or later.
+func TestServicesOfALargeRing(t *testing.T) {
+	const n, few = 2*control.MaxOthers + 100, 5
+	a := newLargeRing(t)
+	for i := range n {
 		switch {
 		case i%2 == 0:
-			r.Info, follow = ring.NewInfo("", nil, []string{"common"}), []string{"common"}
+			a.join("", []string{"common"}, []string{"common"})
 		case i < 2*few:
-			r.Info, follow = ring.NewInfo(fmt.Sprint("n", i), nil, []string{"rare"}), []string{"rare"}
+			a.join(fmt.Sprint("n", i), []string{"rare"}, []string{"rare"})
 		case i == n-1:
-			follow = []string{"common", "rare"}
+			a.join("", nil, []string{"common", "rare"})
+		default:
+			a.join("", nil, nil)
 		}
-		r.Follows = ring.NewInfo("", nil, follow)
-		m, err := a.Admit(1, uint64(i+1), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		views[m.Ref()] = &NodeView{Self: m.Ref(), Bits: 20, Follows: follow}
-		return m.Ref()
-	}
-	now := Time(1)
-	told := make(map[string]int) // messages about each service
-	frames := make(map[*[]byte]bool)
-	settle := func() {
-		clear(told)
-		clear(frames)
-		for range 6 {
-			now += 100 * time.Millisecond
-			a.Advance(now)
-			for _, e := range a.Take() {
-				view, err := views[e.Ref], error(nil)
-				if view == nil {
-					continue
-				}
-				switch m := e.Body.(type) {
-				case control.Handlers:
-					told[m.Service]++
-					frames[e.Frame] = true
-					view, err = view.Handlers(m)
-				case control.Manifest:
-					view, err = view.Manifest(m)
-					a.Linked(e.Ref, m.Epoch)
-				case control.Update:
-					view, err = view.Update(m)
-					a.Linked(e.Ref, m.Epoch)
-				case control.Announce:
-					view = view.Announce(m, a.Draw)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				views[e.Ref] = view
-			}
-		}
-	}
-	check := func() {
-		t.Helper()
-		handle := make(map[string][]ring.Ref)
-		for _, m := range a.All() {
-			for _, s := range a.Info(m.Ref()).Services() {
-				handle[s] = append(handle[s], m.Ref())
-			}
-		}
-		for ref, view := range views {
-			for _, s := range []string{"common", "rare"} {
-				list, told := view.HandlersOf(s)
-				if told != slices.Contains(view.Follows, s) || view.ListEpoch != a.listEpoch {
-					t.Fatalf("%v was told of %s: %v, at epoch %d of %d", ref, s, told, view.ListEpoch, a.listEpoch)
-				}
-				var got []ring.Ref
-				for m := range list.All() {
-					got = append(got, m.Ref)
-				}
-				if told && !slices.Equal(got, handle[s]) {
-					t.Fatalf("%v knows %d that handle %s, of %d", ref, len(got), s, len(handle[s]))
-				}
-			}
-		}
-	}
-	var refs []ring.Ref
-	for i := range n {
-		refs = append(refs, join(i))
 	}
 	a.Setup(1, ring.Layout{})
-	settle()
-	check()
-	if len(frames) != 2+1 { // the common one in two parts
-		t.Errorf("%d messages were encoded", len(frames))
+	a.settle()
+	a.check()
+	if len(a.frames) != 2+2+1 { // with the manifests none, and then the common one in two parts
+		t.Errorf("%d messages were encoded", len(a.frames))
 	}
-	// A death of one that handles the rare service concerns those that have registered it.
-	a.Expel(now, refs[1], "test")
-	delete(views, refs[1])
-	settle()
-	check()
-	if told["rare"] != few-1+1 || told["common"] != 0 || len(frames) != 1 {
-		t.Errorf("told %v in %d messages", told, len(frames))
+	// Those that ask later are told at once, at the same epoch, and what they have not is encoded once for all.
+	epoch := a.listEpoch
+	for i := 2; i < 2*100; i += 2 {
+		a.follow(a.refs[i], "common", "rare")
+	}
+	a.settle()
+	a.check()
+	if a.told["rare"] != 99 || a.told["common"] != 0 || len(a.frames) != 1 || a.listEpoch != epoch {
+		t.Errorf("told %v in %d messages", a.told, len(a.frames))
+	}
+	a.follow(a.refs[2], "common", "rare")
+	if a.settle(); len(a.told) != 0 {
+		t.Errorf("told %v again", a.told)
+	}
+	if err := a.Follow(a.refs[2], []string{"x", "x"}); err == nil {
+		t.Error("it asks for a service twice")
+	}
+	var many []string
+	for i := range 126 {
+		many = append(many, fmt.Sprintf("s%03d", i))
+	}
+	if err := a.Follow(a.refs[2], many); err == nil {
+		t.Error("it asks for more than 127")
+	}
+	// A death of one that handles the rare service concerns those that have asked for it.
+	a.Expel(a.now, a.refs[1], "test")
+	delete(a.views, a.refs[1])
+	a.settle()
+	a.check()
+	if a.told["rare"] != few-1+1+99 || a.told["common"] != 0 || len(a.frames) != 1 {
+		t.Errorf("told %v in %d messages", a.told, len(a.frames))
 	}
 	// One that handles nothing concerns none.
-	a.Expel(now, refs[n-3], "test")
-	delete(views, refs[n-3])
-	settle()
-	check()
-	if len(told) != 0 {
-		t.Errorf("told %v", told)
+	a.Expel(a.now, a.refs[n-3], "test")
+	delete(a.views, a.refs[n-3])
+	a.settle()
+	a.check()
+	if len(a.told) != 0 {
+		t.Errorf("told %v", a.told)
 	}
 	// A manifest begins anew.
-	back := Request{Addr: "0", Token: 1, ID: refs[0].ID, Incarnation: refs[0].Incarnation, Epoch: a.epoch}
-	a.Disconnected(now, refs[0], "lost")
-	a.Leave(now, refs[2])
-	delete(views, refs[2])
-	if _, err := a.Resume(now, back); err != nil {
+	back := Request{Addr: "0", Token: 1, ID: a.refs[0].ID, Incarnation: a.refs[0].Incarnation, Epoch: a.epoch, Follows: ring.NewInfo("", nil, []string{"rare"})}
+	a.asked[a.refs[0]] = []string{"rare"}
+	a.Disconnected(a.now, a.refs[0], "lost")
+	a.Leave(a.now, a.refs[2])
+	delete(a.views, a.refs[2])
+	if _, err := a.Resume(a.now, back); err != nil {
 		t.Fatal(err)
 	}
-	settle()
-	check()
+	a.settle()
+	a.check()
 }

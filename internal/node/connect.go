@@ -41,6 +41,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 		ctl.Free()
 		return handshake.Quoted(err) // the registry may be another process than it should
 	}
+	defer n.followLater(ctl)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
@@ -57,6 +58,13 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	return nil
 }
 
+// followLater tells the registry of services that were asked for since it was sent Register.
+func (n *Node) followLater(ctl *control.Conn) {
+	if later := n.follows.later(); len(later) > 0 {
+		ctl.Send(control.TypeFollow, control.Follow{Services: later})
+	}
+}
+
 // register sends Register over a new connection, and acts on the answer. cs is that of TLS in a
 // secure ring.
 func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.ConnectionState, anyID bool) error {
@@ -69,7 +77,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	}
 	req := control.Register{
 		Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load(),
-		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.uses,
+		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(),
 	}
 	on := inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
 	if inc.begun() {

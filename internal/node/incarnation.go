@@ -96,7 +96,7 @@ func (n *Node) newIncarnation(self control.Registered) *incarnation {
 		n: n, self: self, info: n.info, wakeup: make(chan struct{}, 1), ready: make(chan struct{}), laterSeen: make(chan struct{}, 1),
 	}
 	inc.table.Store(new(table))
-	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits), Follows: append(n.info.Services(), n.uses...)})
+	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits), Follows: n.registered})
 	inc.traffic = newTraffic(inc)
 	inc.pace.Store(1)
 	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
@@ -30,13 +31,55 @@ func (n *Node) describe() error {
 	tags := control.Tags(n.cfg.Tags)
 	err := control.CheckInfo(n.cfg.Name, tags, services)
 	if err == nil {
-		err = control.CheckUses(services, uses)
+		err = control.CheckUses(services, uses) // it may ask for all of them
 	}
 	if err != nil {
 		return fmt.Errorf("what the node says of itself: %w", err)
 	}
-	n.info, n.uses = ring.NewInfo(n.cfg.Name, tags, services), uses
+	n.info, n.registered = ring.NewInfo(n.cfg.Name, tags, services), append(services, uses...)
 	return nil
+}
+
+// follows are the services whose members the node wants to know. A registry is told with Register, and
+// of further ones with Follow: it sends the lists only to nodes that use them.
+type follows struct {
+	mu   sync.Mutex // a leaf; guards what follows
+	all  []string   // in the order in which they were asked for
+	told int        // of all: those in the latest Register
+}
+
+// ask adds a service, and reports whether it is a new one.
+func (f *follows) ask(service string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	isNew := !slices.Contains(f.all, service)
+	if isNew {
+		f.all = append(f.all, service)
+	}
+	return isNew
+}
+
+// register returns all for a Register.
+func (f *follows) register() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = len(f.all)
+	return slices.Sorted(slices.Values(f.all))
+}
+
+// later returns those that are not in the latest Register.
+func (f *follows) later() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(slices.Values(f.all[f.told:]))
+}
+
+// follow asks for the members that handle a service, at the first call. Before the node has a connection
+// it is noted only, see [Node.connect].
+func (n *Node) follow(service string) {
+	if service != "" && n.follows.ask(service) {
+		n.Tell(control.TypeFollow, control.Follow{Services: []string{service}})
+	}
 }
 
 // Self is what others see of the node.
@@ -72,15 +115,20 @@ func describeAll(local *membership.NodeView, list *ring.List, chosen func(ring.L
 }
 
 // ServiceMembers are the members that handle a service, the node itself first if it does, and the
-// epoch of the list: members with the same epoch have the same list. Of the service with the empty
-// name they are all members.
+// epoch of the list: members with the same epoch have the same list. It is 0 while the list may lack
+// some: in a large ring until the registry has told it, and once the incarnation is over. Of the service
+// with the empty name they are all members.
 func (n *Node) ServiceMembers(service string) ([]status.MemberInfo, uint64) {
 	return n.inc.Load().membersOf(service)
 }
 
 // membersOf is ServiceMembers, all of it as one incarnation knows it.
 func (inc *incarnation) membersOf(service string) ([]status.MemberInfo, uint64) {
+	inc.n.follow(service)
 	now := inc.sightOf(service)
+	if inc.ctx.Err() != nil { // others may list this incarnation still
+		now.Epoch = 0
+	}
 	var all []status.MemberInfo
 	if !now.Over {
 		all = append(all, inc.described())
@@ -97,6 +145,8 @@ func (inc *incarnation) sightOf(service string) membership.Sight {
 	sight := view.Sight(inc.info, inc.ctx.Err() != nil || !view.Listed || !handles(inc.info, service))
 	if list, told := view.HandlersOf(service); told {
 		sight.List, sight.Whole = list, true
+	} else if service != "" && view.Sampled() {
+		sight.Part, sight.Epoch = true, 0
 	}
 	return sight
 }
@@ -104,5 +154,8 @@ func (inc *incarnation) sightOf(service string) membership.Sight {
 // WatchService is Watch for the members that handle a service. The node itself is one of them if it
 // handles it, once it is announced to all.
 func (n *Node) WatchService(ctx context.Context, service string) iter.Seq[status.MemberEvent] {
-	return n.watch(ctx, service, func(inc *incarnation) membership.Sight { return inc.sightOf(service) })
+	return n.watch(ctx, service, func(inc *incarnation) membership.Sight {
+		n.follow(service)
+		return inc.sightOf(service)
+	})
 }

@@ -44,18 +44,19 @@ type Node struct {
 
 	// An attempt to join writes these before it starts its goroutines. Others read them after they
 	// have seen an incarnation that has begun.
-	security  *credentials // nil in an open ring
-	registry  string       // its address
-	info      *ring.Info   // what it says of itself
-	uses      []string     // services that it does not handle
-	token     uint64       // proves to the registry's probe that it has found this node
-	accepting context.Context
-	stopped   context.CancelFunc // ends accepting, and with it what a failed attempt has started
+	security   *credentials // nil in an open ring
+	registry   string       // its address
+	info       *ring.Info   // what it says of itself
+	registered []string     // all services but that with the empty name
+	token      uint64       // proves to the registry's probe that it has found this node
+	accepting  context.Context
+	stopped    context.CancelFunc // ends accepting, and with it what a failed attempt has started
 
 	deregistered chan error    // the registry's answer to Deregister
 	leaveBegun   chan struct{} // closed when Leave begins
 	traceSlots   chan struct{} // bound the traces that the registry asks for
 	lookups      *lookups
+	follows      follows
 
 	ctx  context.Context
 	stop context.CancelCauseFunc

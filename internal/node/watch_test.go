@@ -198,6 +198,9 @@ func TestWatchOwnEnd(t *testing.T) {
 		net.Heal()
 		time.Sleep(time.Minute)
 		own.expect("this node, 1, is present", "node 0 is present", "this node, 1, died")
+		if all, epoch := ringtest.NodeOf(hung).ServiceMembers(""); len(all) != 1 || epoch != 0 {
+			t.Errorf("the list of a node that was declared dead has %d at epoch %d, and those of others have it too", len(all), epoch)
+		}
 		tr.Remove(heir)
 		if err := heir.Leave(tr.Ctx()); err != nil {
 			t.Fatal(err)

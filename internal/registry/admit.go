@@ -153,7 +153,7 @@ var (
 func (s *session) admit(ctx context.Context, req control.Register, creds credentials, verified bool) error {
 	r := s.r
 	var err error
-	info, follows := ring.NewInfo(req.Name, req.Tags, req.Services), ring.NewInfo("", nil, append(req.Services, req.Uses...))
+	info, follows := ring.NewInfo(req.Name, req.Tags, req.Services), ring.NewInfo("", nil, req.Uses)
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Info: info, Follows: follows, Verified: verified,

@@ -26,6 +26,22 @@ func (s *session) lookup(body []byte) error {
 	return s.conn.Send(control.TypeFound, answer)
 }
 
+// follow tells a member from now on which members handle services.
+func (s *session) follow(body []byte) error {
+	var f control.Follow
+	if err := s.conn.Decode(body, &f); err != nil {
+		return err
+	}
+	s.r.mu.Lock()
+	err := s.r.members.Follow(s.member.Ref(), f.Services)
+	s.r.wake()
+	s.r.mu.Unlock()
+	if err != nil {
+		return s.refuse(control.CodeProtocol, "the services of which you want to know the members: %v", err)
+	}
+	return nil
+}
+
 // Lookup finds the member that has a name.
 func (r *Registry) Lookup(name string) (status.MemberInfo, error) {
 	r.mu.Lock()

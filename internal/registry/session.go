@@ -233,6 +233,8 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		r.wake()
 	case control.TypeLookup:
 		return s.lookup(body)
+	case control.TypeFollow:
+		return s.follow(body)
 	case control.TypeTraced:
 		var traced control.Traced
 		if err := s.conn.Decode(body, &traced); err != nil {

@@ -172,6 +172,58 @@ func (l *List) All() iter.Seq[Listed] {
 	}
 }
 
+// Changes lists, by ascending ID, the incarnations that only the list before has, and those that only this
+// one has. It looks only at the blocks that the two do not share.
+func (l *List) Changes(before *List) (gone, come []Listed) {
+	shared := make(map[*entry]bool)
+	if before.Len() > 0 {
+		for _, b := range before.blocks {
+			shared[&b[0]] = false
+		}
+	}
+	come = l.outside(func(b []entry) bool {
+		_, known := shared[&b[0]]
+		shared[&b[0]] = true
+		return known
+	})
+	gone = before.outside(func(b []entry) bool { return shared[&b[0]] })
+	// Both are by ascending ID. What both have has not changed.
+	i, j, onlyGone, onlyCome := 0, 0, gone[:0], come[:0]
+	for i < len(gone) || j < len(come) {
+		switch {
+		case j == len(come) || i < len(gone) && gone[i].ID < come[j].ID:
+			onlyGone = append(onlyGone, gone[i])
+			i++
+		case i == len(gone) || come[j].ID < gone[i].ID:
+			onlyCome = append(onlyCome, come[j])
+			j++
+		default:
+			if gone[i].Incarnation != come[j].Incarnation {
+				onlyGone, onlyCome = append(onlyGone, gone[i]), append(onlyCome, come[j])
+			}
+			i++
+			j++
+		}
+	}
+	return onlyGone, onlyCome
+}
+
+// outside lists the members of the blocks that are not shared.
+func (l *List) outside(shared func([]entry) bool) (members []Listed) {
+	if l == nil {
+		return nil
+	}
+	for i, b := range l.blocks {
+		if shared(b) {
+			continue
+		}
+		for at, e := range b {
+			members = append(members, e.listed(l.block(i).info(at)))
+		}
+	}
+	return members
+}
+
 // With returns the list with more members. Of two incarnations with the same ID, the list has the
 // later one. If nothing changes it is the same list.
 func (l *List) With(members ...Listed) *List {

@@ -87,6 +87,15 @@ func TestListAgainstModel(t *testing.T) {
 		if copied := next.unshared(l); copied > 3*few {
 			t.Fatalf("seed %d, round %d: %d changes have copied %d blocks", seed, round, few, copied)
 		}
+		then, was := l, was
+		if len(before) > 0 && rng.IntN(4) == 0 { // a list with which it shares little
+			f := before[rng.IntN(len(before))]
+			then, was = f.list, f.was
+		}
+		gone, come := next.Changes(then)
+		if !slices.Equal(gone, missing(was, now)) || !slices.Equal(come, missing(now, was)) {
+			t.Fatalf("seed %d, round %d: %v are gone and %v have come", seed, round, gone, come)
+		}
 		if rng.IntN(100) == 0 {
 			before = append(before, former{next, now})
 		}
@@ -97,6 +106,20 @@ func TestListAgainstModel(t *testing.T) {
 			t.Fatalf("seed %d, a former list: %v", seed, err)
 		}
 	}
+}
+
+// missing lists the incarnations of one list that another one does not have.
+func missing(of, in []Listed) (list []Listed) {
+	refs := make(map[Ref]bool, len(in))
+	for _, m := range in {
+		refs[m.Ref] = true
+	}
+	for _, m := range of {
+		if !refs[m.Ref] {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // check compares a list with what it should have.

@@ -7,9 +7,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +27,8 @@ var (
 	churnFor     = flag.Duration("churn.for", 2*time.Second, "how long it measures, such as 120s")
 	churnLease   = flag.Duration("churn.lease", 30*time.Second, "the lease of its ring")
 	churnEvery   = flag.Duration("churn.every", 200*time.Millisecond, "the mean time between two messages of a node, such as 5s")
+	churnSlow    = flag.Duration("churn.slow", 50*time.Millisecond, "how long an event takes a slow loop of Watch, such as 1s")
+	churnWatches = flag.Bool("churn.watch", false, "each node has a loop of Watch, which counts events")
 	churnProfile = flag.String("churn.profile", "", "write a CPU profile of the time measured to this file")
 )
 
@@ -53,6 +57,10 @@ func TestChurn(t *testing.T) {
 		defer f.Close()
 		pprof.StartCPUProfile(f)
 	}
+	watched := c.watch()
+	var made, now runtime.MemStats
+	runtime.ReadMemStats(&made)
+	events := c.events.Load()
 	cpu, began := ringtest.CPUTime(), time.Now()
 	ctx, stop := context.WithTimeout(context.Background(), *churnFor)
 	defer stop()
@@ -63,14 +71,18 @@ func TestChurn(t *testing.T) {
 	<-ctx.Done()
 	took, cpu := time.Since(began), ringtest.CPUTime()-cpu
 	pprof.StopCPUProfile()
+	runtime.ReadMemStats(&now)
+	events = c.events.Load() - events
 	late := c.pending()
 	wg.Wait()
 	t.Logf("%d nodes, median session %v, over %v: %.1f joins, %.1f leaves and %.1f crashes a second; %.2f cores of CPU; peak of the process %d MiB", *churnNodes,
 		*churnSession, took.Round(time.Second), c.rate(len(c.ready), took), c.rate(len(c.leaves), took), c.rate(c.crashes, took), cpu.Seconds()/took.Seconds(), residentPeak()>>20)
+	t.Logf("%.0f MB allocated a second; %.0f events a second at the loops of all nodes", float64(now.TotalAlloc-made.TotalAlloc)/1e6/took.Seconds(), float64(events)/took.Seconds())
 	t.Logf("join to admitted: %v", quantiles(c.admitted))
 	t.Logf("join to ready: %v; %d not ready at the end", quantiles(c.ready), late)
 	t.Logf("leave: %v", quantiles(c.leaves))
 	t.Logf("the registry declared %d members dead, %d had crashed", c.declaredDead()-dead, c.crashes)
+	watched.check()
 	c.settleAccounts(t)
 }
 
@@ -79,6 +91,7 @@ type churn struct {
 	*ringtest.Ring
 	ledger  *churnLedger
 	initial []*churnNode
+	events  atomic.Int64 // at the loops of all nodes
 
 	mu                      sync.Mutex
 	serial                  uint32
@@ -129,8 +142,15 @@ func (c *churn) join(ctx context.Context) (*churnNode, error) {
 	c.mu.Unlock()
 	handler := func(_ context.Context, m ringdht.Message) { c.ledger.handled(serial, m.Body) }
 	report := func(u status.Undelivered) { c.ledger.undelivered(u) }
-	n, err := ringtest.Join(ctx, c.Line(), handler, ringdht.WithRetry(), ringtest.WithUndelivered(report), ringdht.WithTransport(c.Net.Host(fmt.Sprint("n", serial))))
-	return &churnNode{n, serial}, err
+	n := ringtest.NewNode(handler, ringdht.WithRetry(), ringtest.WithUndelivered(report), ringdht.WithTransport(c.Net.Host(fmt.Sprint("n", serial))))
+	serve(n)
+	if err := n.Join(ctx, c.Line()); err != nil {
+		return nil, err
+	}
+	if *churnWatches {
+		c.follow(n)
+	}
+	return &churnNode{n, serial}, nil
 }
 
 // live lets a node, and those that take its place one after the other, come and go until ctx ends.

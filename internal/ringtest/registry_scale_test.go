@@ -150,6 +150,9 @@ type puppets struct {
 	read     atomic.Int64 // bytes, by all puppets
 	written  atomic.Int64 // the same
 	wg       sync.WaitGroup
+
+	services []string // that each registers
+	uses     []string // of which it wants the members
 }
 
 type puppet struct {
@@ -162,6 +165,8 @@ type figures struct {
 	Addr   string
 	CPU    time.Duration
 	Memory uint64 // heap and stacks
+	Peak   uint64 // of the process
+	Made   uint64 // bytes ever allocated
 	Error  string
 }
 
@@ -283,7 +288,7 @@ func (g *puppets) register(i int) error {
 	p.conn = control.NewConn(counted{conn, g}, c.Codec, wire.MaxLength+wire.PrefixSize)
 	at := i + 1
 	ip := net.IPv4(127, byte(at>>16), byte(at>>8), byte(at))
-	p.conn.Send(control.TypeRegister, control.Register{Addr: net.JoinHostPort(ip.String(), fmt.Sprint(g.port)), Other: true, Traffic: true, Token: puppetToken(ip)})
+	p.conn.Send(control.TypeRegister, control.Register{Addr: net.JoinHostPort(ip.String(), fmt.Sprint(g.port)), Other: true, Traffic: len(g.services) == 0, Token: puppetToken(ip), Services: g.services, Uses: g.uses})
 	t, body, err := p.conn.Recv()
 	if err == nil && t != control.TypeRegistered {
 		err = fmt.Errorf("answer of type %d: %q", t, body)
@@ -392,7 +397,7 @@ func registryProcess(lease string) {
 			}
 		case "memory":
 			m := heap()
-			f.Memory = m.used()
+			f.Memory, f.Peak, f.Made = m.used(), residentPeak(), m.TotalAlloc
 		case "setup":
 			_, err = r.Setup(ctx, 0)
 		case "settle":

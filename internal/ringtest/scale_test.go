@@ -62,8 +62,8 @@ type grown struct {
 }
 
 // grow makes a ring of many nodes over the in-memory network. 64 join at a time, as they would
-// if each were a process.
-func grow(t *testing.T, size int) *grown {
+// if each were a process. prepare is called with each before it joins.
+func grow(t *testing.T, size int, prepare ...func(i int, n *ringtest.Node)) *grown {
 	t.Helper()
 	// All nodes dial at once in one process, on a machine with other work. With the usual
 	// timeout they would give up and dial again for ever.
@@ -79,10 +79,12 @@ func grow(t *testing.T, size int) *grown {
 	for range 64 {
 		wg.Go(func() {
 			for i := range turn {
-				n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
-				if err != nil {
+				n := ringtest.NewNode(nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
+				for _, f := range prepare {
+					f(i, n)
+				}
+				if err := n.Join(tr.Ctx(), tr.Line()); err != nil {
 					t.Error(err)
-					continue
 				}
 				tr.Nodes[i] = n
 			}

@@ -23,6 +23,8 @@ type conn struct {
 	queued                []any                // messages that came meanwhile
 	key                   secure.Key           // that the node has proven
 	admitted              secure.Admission     // the latest that it was given
+	follows               int                  // how many services are in the node's request
+	welcome               bool                 // the node was told that it is a member
 	old                   *node                // the incarnation of a node that joins again, though that is not over
 }
 

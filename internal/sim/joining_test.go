@@ -50,10 +50,11 @@ func (p *process) retryJoin() {
 func (p *process) connected(c *conn) {
 	p.join.trying = false
 	p.join.conn = c
-	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: follows(p.info)}}
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: p.follows()}}
+	c.follows = len(p.uses)
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
-		r.Identity, r.Info, r.Follows, r.ListEpoch = n.local.Identity, n.info, follows(n.info), n.local.ListEpoch
+		r.Identity, r.Info, r.ListEpoch = n.local.Identity, n.info, n.local.ListEpoch
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()
@@ -105,6 +106,7 @@ func (p *process) receive(c *conn, msg any) {
 		p.join.forsaking.OwnRing()
 		n.confirmed(c)
 		n.reportAgain(c)
+		p.followLater(c)
 	case admission, trust:
 		p.credentialsTold(m)
 	case control.Refused:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
@@ -43,16 +44,59 @@ func (x *names) draw() *ring.Info {
 	return ring.NewInfo(name, []ring.Tag{{Key: "zone", Value: fmt.Sprint(x.IntN(3))}}[:x.IntN(2)], []string{"a", "b", "c"}[:x.IntN(4)])
 }
 
-// follows has the services that a process registers: those that it handles, and one more.
-func follows(info *ring.Info) *ring.Info {
-	if info == nil {
-		return nil
+// services are those that a process may handle, and whose members it may want to know.
+var services = []string{"a", "b", "c"}
+
+// follows has the services whose members a process wants to know.
+func (p *process) follows() *ring.Info {
+	return ring.NewInfo("", nil, slices.Sorted(slices.Values(p.uses)))
+}
+
+// beginUsing draws services whose members a process wants to know from the start. It asks for others later.
+func (p *process) beginUsing() {
+	x := p.w.names
+	if x == nil {
+		return
 	}
-	services := info.Services()
-	if len(services) < 3 {
-		services = append(services, "c")
+	order := x.Perm(len(services))
+	for range x.IntN(len(services) + 1) {
+		p.uses, order = append(p.uses, services[order[0]]), order[1:]
 	}
-	return ring.NewInfo("", nil, services)
+	for _, s := range order {
+		if x.IntN(2) == 0 {
+			continue
+		}
+		p.after(Time(x.Int64N(int64(20*p.w.lease))), func() {
+			if p.w.quiet {
+				return
+			}
+			p.uses = append(p.uses, services[s])
+			if c := p.join.conn; c != nil && c.welcome {
+				c.sendToRegistry(control.Follow{Services: []string{services[s]}})
+			}
+		})
+	}
+}
+
+// followLater tells the registry of services that were asked for since the process has asked it to register.
+func (p *process) followLater(c *conn) {
+	c.welcome = true
+	if later := p.uses[c.follows:]; len(later) > 0 {
+		c.sendToRegistry(control.Follow{Services: slices.Sorted(slices.Values(later))})
+	}
+}
+
+// untold is a service whose members a node has asked for and not been told, though the ring is large, or "".
+func (j *judge) untold(n *node) string {
+	if j.w.names == nil || j.w.registry.auth.Len() <= j.w.names.whole {
+		return ""
+	}
+	for _, s := range n.p.uses {
+		if _, told := n.local.HandlersOf(s); !told {
+			return s
+		}
+	}
+	return ""
 }
 
 // nameRefused is called when a registry refuses a name. The process stands by, or goes without.
@@ -141,6 +185,9 @@ func (j *judge) checkServices(n *node) {
 		told, ok := n.local.HandlersOf(s)
 		if !ok {
 			continue
+		}
+		if !slices.Contains(n.p.uses, s) {
+			j.fail("%v was told who handles %q, and has not asked", n.ref, s)
 		}
 		j.w.count.services++
 		want := slices.DeleteFunc(slices.Collect(n.local.Others.All()), func(m ring.Listed) bool { return !m.Info.Handles(s) })

@@ -50,7 +50,7 @@ func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
 		w: w, p: p, ref: ref, info: p.info, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[streamOf]*inStream),
-		local: &membership.NodeView{Self: ref, Bits: w.bits, Follows: follows(p.info).Services()},
+		local: &membership.NodeView{Self: ref, Bits: w.bits, Follows: services},
 	}
 	n.use = n.local
 	p.node = n

@@ -27,6 +27,7 @@ type process struct {
 	lie   lie          // what it does not pass on
 	cred  *credentials // nil in an open ring
 	info  *ring.Info   // what its next incarnation says of itself
+	uses  []string     // services whose members it wants to know, in the order in which it asked
 	done  bool         // it wants no further incarnation
 
 	maxInc   uint64 // the greatest incarnation that it knows of

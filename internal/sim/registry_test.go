@@ -94,6 +94,11 @@ func (r *registry) receive(c *conn, msg any) {
 	case control.Stuck:
 		r.w.logf("%v reports %+v", c.ref, m)
 		r.auth.Stuck(now, c.ref, m)
+	case control.Follow:
+		r.w.logf("%v follows %v", c.ref, m.Services)
+		if err := r.auth.Follow(c.ref, m.Services); err != nil {
+			r.w.judge.fail("the registry refuses what %v asks for: %v", c.ref, err)
+		}
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)

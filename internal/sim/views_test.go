@@ -125,6 +125,8 @@ func (j *judge) ideal() string {
 			return sprintf("%v is about to leave", m.Ref())
 		case x.isOver():
 			return sprintf("%v is over", m.Ref())
+		case j.untold(x.n) != "":
+			return sprintf("%v was not told who handles %q", m.Ref(), j.untold(x.n))
 		case !same(l.Entries, entries) || !same(l.Successors, successors):
 			return sprintf("the tables of %v are %v and %v, want %v", m.Ref(), l.Entries, l.Successors, entries)
 		case !same(l.Stubs, lastHops):

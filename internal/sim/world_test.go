@@ -200,6 +200,7 @@ func (w *world) spawn(old *process) *process {
 	w.count.births++
 	w.logf("%s starts", p.addr)
 	p.attempt(w.jitter(w.lease / 50))
+	p.beginUsing()
 	return p
 }
 
