@@ -10,6 +10,9 @@ const (
 	TypeLookup   wire.Type = 0x80 + iota // N which member has a name?
 	TypeFound                            // R the answer, at once
 	TypeHandlers                         // R in a large ring, before a Manifest or Announce: the handlers of a service
+	TypeLeaving                          // N it is about to leave: no list shall have it
+	TypeUnlisted                         // R the answer: no member lists it
+	TypeListed                           // N the answer to an Announce with members that are about to leave
 )
 
 // Lookup asks which member has a name.
@@ -28,6 +31,17 @@ type Found struct {
 	Addr        string     `json:"addr"`
 	Tags        []ring.Tag `json:"tags"`
 	Services    []string   `json:"services"`
+}
+
+// Leaving says that the node is about to leave. It is a member still, and in all tables.
+type Leaving struct{}
+
+// Unlisted answers Leaving: no member lists the node any more as one that serves.
+type Unlisted struct{}
+
+// Listed says that the node's list is of this ListEpoch, or of a later one.
+type Listed struct {
+	ListEpoch uint64 `json:"list_epoch"`
 }
 
 // Handlers tells which members handle a service, in a ring whose lists are samples. It is for members

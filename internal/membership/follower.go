@@ -49,13 +49,14 @@ type change struct {
 
 // Sight is what a node knows of the ring, or of the members that handle a service, at one moment.
 type Sight struct {
-	Self  ring.Ref   // the present incarnation, or the last
-	Info  *ring.Info // what it says of itself
-	Over  bool       // Self was declared dead, or it does not handle the service
-	View  *NodeView  // what Self was told
-	List  *ring.List // the other members
-	Whole bool       // the list lacks only members that have ended
-	Epoch uint64     // of the list
+	Self   ring.Ref   // the present incarnation, or the last
+	Info   *ring.Info // what it says of itself
+	Over   bool       // Self was declared dead, or it does not handle the service
+	Leaves bool       // it is over since it is about to leave
+	View   *NodeView  // what Self was told
+	List   *ring.List // the other members
+	Whole  bool       // the list lacks only members that have ended
+	Epoch  uint64     // of the list
 }
 
 // Sight is what a node knows of the ring by its view. over says that the node was declared dead.
@@ -104,14 +105,18 @@ func (f *Follower) compare(now Sight) {
 
 	var self, ends, starts []change
 	if f.self != (ring.Ref{}) && (now.Over || f.self != now.Self) {
-		ends = append(ends, change{shown.MemberDied, f.self, now.Info, true})
+		how := shown.MemberDied
+		if f.self == now.Self && now.Leaves {
+			how = shown.MemberLeft
+		}
+		ends = append(ends, change{how, f.self, now.Info, true})
 	}
 	if !now.Over && f.self != now.Self {
 		self = append(self, change{begins, now.Self, now.Info, true})
 	}
 	for m := range now.List.All() {
 		id, inc := m.ID, m.Incarnation
-		if f.Service != "" && !m.Info.Handles(f.Service) {
+		if f.Service != "" && !m.Info.Handles(f.Service) || !now.View.Serves(m.Ref) {
 			continue
 		}
 		t, known := f.told[id]

@@ -44,8 +44,9 @@ func (a *Authority) follows(m *member) []string {
 	return list
 }
 
-// tellServices tells all members what an announcement changes. The members that it adds count already.
-func (a *Authority) tellServices(added, ended []*member) {
+// tellServices tells all members what an announcement changes. The members that it adds count already,
+// and those that are about to leave do not serve any more.
+func (a *Authority) tellServices(added, ended, leaving []*member) {
 	a.announcedCount += len(added) - len(ended)
 	clear(a.wholes)
 	clear(a.followLists)
@@ -60,11 +61,17 @@ func (a *Authority) tellServices(added, ended []*member) {
 		return changes[service]
 	}
 	for _, m := range added {
+		if !m.serves() {
+			continue
+		}
 		for _, s := range m.info.Services() {
 			at(s).added = append(at(s).added, m)
 		}
 	}
-	for _, m := range ended {
+	for _, m := range slices.Concat(ended, leaving) {
+		if m.unlistedAt > 0 && m.unlistedAt < a.listEpoch { // told before
+			continue
+		}
 		for _, s := range m.info.Services() {
 			at(s).gone = append(at(s).gone, m.Ref())
 		}
@@ -99,12 +106,12 @@ func (a *Authority) tellWhole(m *member) {
 		if a.wholes[s] == nil {
 			var all []*member
 			for _, o := range a.sortedMembers() {
-				if o.announced && o.info.Handles(s) {
+				if o.serves() && o.info.Handles(s) {
 					all = append(all, o)
 				}
 			}
 			for _, o := range a.listed {
-				if o.info.Handles(s) {
+				if o.serves() && o.info.Handles(s) {
 					all = append(all, o)
 				}
 			}

@@ -50,7 +50,7 @@ func (p *process) retryJoin() {
 func (p *process) connected(c *conn) {
 	p.join.trying = false
 	p.join.conn = c
-	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: follows(p.info)}}
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: follows(p.info), Confirms: !p.old}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
 		r.Identity, r.Info, r.Follows, r.ListEpoch = n.local.Identity, n.info, follows(n.info), n.local.ListEpoch

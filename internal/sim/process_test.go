@@ -28,6 +28,7 @@ type process struct {
 	cred  *credentials // nil in an open ring
 	info  *ring.Info   // what its next incarnation says of itself
 	done  bool         // it wants no further incarnation
+	old   bool         // it is of an earlier version, see leaves
 
 	maxInc   uint64 // the greatest incarnation that it knows of
 	renewing bool   // a sink remembers a later incarnation: the next one has not begun

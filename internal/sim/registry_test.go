@@ -94,6 +94,12 @@ func (r *registry) receive(c *conn, msg any) {
 	case control.Stuck:
 		r.w.logf("%v reports %+v", c.ref, m)
 		r.auth.Stuck(now, c.ref, m)
+	case control.Listed:
+		r.auth.Listed(c.ref, m.ListEpoch)
+	case control.Leaving:
+		r.w.logf("%v is about to leave", c.ref)
+		r.w.judge.unlists(r, c.ref)
+		r.auth.Unlist(now, c.ref)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)
@@ -233,6 +239,9 @@ func (r *registry) effects() {
 		case membership.Send:
 			r.w.logf("to %v: %T %+v", e.Ref, e.Body, e.Body)
 			r.reports.told(r.w.bits, e.Ref, e.Body)
+			if e.Type == control.TypeUnlisted {
+				r.w.judge.checkUnlisted(r, e.Ref, "is told that it is unlisted")
+			}
 			if c != nil {
 				c.sendToNode(e.Body)
 			}
