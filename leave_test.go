@@ -42,6 +42,8 @@ func TestLeaveWithServices(t *testing.T) {
 				}
 			})
 		}
+		winds := make(chan struct{})
+		sink.Service("c").OnLeave(func(context.Context) error { close(winds); return nil })
 		for _, n := range []*ringdht.Node{source, sink} {
 			if err := n.Join(t.Context(), tr.Line()); err != nil {
 				t.Fatal(err)
@@ -66,6 +68,7 @@ func TestLeaveWithServices(t *testing.T) {
 		synctest.Wait()
 		left := make(chan error, 1)
 		go func() { left <- sink.Leave(t.Context()) }()
+		<-winds
 		synctest.Wait()
 		send(after, "after")
 		start := time.Now()

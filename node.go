@@ -184,22 +184,22 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) { return 
 // Leave ends the membership in good order: of every message to and from the node both ends know
 // whether it was handled.
 //
-//  1. It waits until everything sent is delivered, as [Node.Flush] does. Messages still come in.
+//  1. All other members confirm that they list it nowhere, so that nothing new comes. All else goes
+//     on, until everything sent is delivered, as in [Node.Flush].
 //  2. The services wind up: the functions of [Service.OnLeave] are called, and may send.
 //  3. It takes no more messages. What has arrived is handled, and handlers may send. Then each
 //     source is told how far that came, and gets back the rest, see [status.Undelivered] and
 //     [ErrLeft].
-//  4. It sends nothing more (Send fails with [ErrNotMember]), and waits until what was sent since
-//     step 1 is delivered.
+//  4. It sends nothing more (Send fails with [ErrNotMember]), and waits for deliveries once more.
 //  5. The registry takes the node out of all tables. The node relays until all peers have
 //     confirmed that, and closes.
 //
 // A traffic run in which the node takes part goes on without it; the account lists it as lost.
 //
-// Leave waits for handlers and sinks until ctx ends; for sources that do not confirm, and for a
-// registry that is away, one lease. If ctx ends in any step, or has ended before the call, Leave
-// asks the registry to take the node out, and closes it without waiting for the answer. Step 2 takes
-// place in any case. The error says what could not be done: what the functions of step 2 return;
+// Leave waits for handlers and sinks until ctx ends; for members that do not confirm, and for a
+// registry that is away, one lease; in step 1 for half of ctx's time at most, and then it goes on. If
+// ctx ends in any step, or has ended before the call, Leave asks the registry to take the node out,
+// and closes it at once. Step 2 takes place in any case. The error has what the functions of it return;
 // messages not known to be delivered ([status.UndeliveredError], without those that a callback of
 // [Service.OnUndelivered] was told); a registry that is away ([ErrRegistryLost]); or an incarnation
 // that was declared dead meanwhile ([ErrEvicted]). A second call, or one after Close, returns an

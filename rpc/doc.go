@@ -24,7 +24,8 @@
 //     node.
 //
 // A call needs no deadline to end. If the callee dies, leaves or begins a new incarnation, the
-// caller is told at once, or within some two seconds in rings of more than 1,024 members.
+// caller is told at once, or within some two seconds: in rings of more than 1,024 members, and if it
+// dies while it leaves. A callee that leaves is off all lists before it refuses the first request.
 //
 // Requests are handled concurrently, also those of one source, in no particular order. Calls from
 // all nodes to all nodes cannot wait for each other in a circle, also if handlers call back, as long

@@ -34,8 +34,10 @@ type MemberChange string
 const (
 	MemberPresent MemberChange = "present" // it was a member when the loop began
 	MemberJoined  MemberChange = "joined"  // it is a member now
-	MemberLeft    MemberChange = "left"    // it left in good order
-	MemberDied    MemberChange = "died"    // it was declared dead; of Self also: it has given up its ring, see ringdht.ErrOtherRing
+	// MemberLeft: it is off the lists, since it leaves in good order. It takes no new work, and what was
+	// sent to it is handled and answered still.
+	MemberLeft MemberChange = "left"
+	MemberDied MemberChange = "died" // it was declared dead; of Self also: it has given up its ring, see ringdht.ErrOtherRing
 	// MemberEnded: the registry does not list it any more, and the node has not heard why. It ended
 	// while the node had no connection to the registry, or did not come back to a new registry
 	// within its grace. If it comes back to the next registry, it has joined again.

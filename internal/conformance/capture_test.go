@@ -190,6 +190,7 @@ func (c *capture) messages(t *testing.T) {
 		{control.TypeTrouble, control.Trouble{}}, {control.TypePing, control.Ping{}}, {control.TypeAdmission, control.Admission{}},
 		{control.TypeTrust, control.Trust{}}, {control.TypeViolation, control.Violation{}}, {control.TypeStuck, control.Stuck{}},
 		{control.TypeLookup, control.Lookup{}}, {control.TypeFound, control.Found{}}, {control.TypeHandlers, control.Handlers{}}, {control.TypeFollow, control.Follow{}},
+		{control.TypeLeaving, control.Leaving{}}, {control.TypeUnlisted, control.Unlisted{}}, {control.TypeListed, control.Listed{}},
 	}
 	for _, by := range []interface {
 		control.Codec

@@ -80,6 +80,8 @@ type Register struct {
 	Tags     []ring.Tag `json:"tags"`
 	Services []string   `json:"services"`
 	Uses     []string   `json:"uses"` // services of which it wants to know the members, see [Follow]
+
+	Confirms bool `json:"confirms"` // it answers an Announce with Leaving
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
@@ -100,6 +102,7 @@ type Registered struct {
 	Epoch       uint64 `json:"epoch"`
 	Admission   string `json:"admission"` // of a secure ring: see secure.Admission and secure.Text
 	Time        int64  `json:"time_ms"`   // the registry's, in milliseconds since 1970
+	Unlists     bool   `json:"unlists"`   // it answers Leaving
 }
 
 // Code is the reason for a refusal.
@@ -184,6 +187,7 @@ type Manifest struct {
 	Profiles    []Profile   `json:"profiles"`
 	ListEpoch   uint64      `json:"list_epoch"` // of Others, see Announce
 	Listed      bool        `json:"listed"`     // the node itself is on that list
+	Leaving     []uint64    `json:"leaving"`    // the Others that are about to leave: list them as members that serve nowhere
 }
 
 // MaxOthers is the most members that a manifest or an announcement lists. Without a limit
@@ -252,7 +256,8 @@ type Announce struct {
 	// ListEpoch numbers the lists of members that the announcements lead to: members with the same
 	// one have the same list, if it is whole. It is 0 in a message to one member, which does not
 	// change that.
-	ListEpoch uint64 `json:"list_epoch"`
+	ListEpoch uint64     `json:"list_epoch"`
+	Leaving   []ring.Ref `json:"leaving"` // about to leave, and read after Added: answer with Listed
 }
 
 // Linked says that the node uses what it was told up to an epoch. Error names the links

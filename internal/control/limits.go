@@ -67,14 +67,14 @@ var maxLists = map[reflect.Type]map[string]int{
 	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
 	reflect.TypeFor[Manifest](): {
 		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "stubs": ring.MaxTable,
-		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
+		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers, "leaving": MaxOthers,
 	},
 	reflect.TypeFor[Update](): {
 		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "gone": maxGone, "sigs": maxGone, "stubs": ring.MaxTable,
 	},
 	reflect.TypeFor[Announce](): {
 		"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,
-		"left": maxGone, "gone": maxGone, "sigs": maxGone,
+		"left": maxGone, "gone": maxGone, "sigs": maxGone, "leaving": maxGone,
 	},
 	reflect.TypeFor[Handlers](): {
 		"gone": maxGone, "added": MaxOthers, "incs": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers,

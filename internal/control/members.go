@@ -11,6 +11,9 @@ const (
 	TypeFound                            // R the answer, at once
 	TypeHandlers                         // R in a large ring, before a Manifest or Announce: the handlers of a service
 	TypeFollow                           // N it wants to know the members that handle services
+	TypeLeaving                          // N it is about to leave: no list shall have it
+	TypeUnlisted                         // R the answer: no member lists it
+	TypeListed                           // N the answer to an Announce with members that are about to leave
 )
 
 // Lookup asks which member has a name.
@@ -34,6 +37,17 @@ type Found struct {
 // Follow asks for all members that handle services, besides those asked for before.
 type Follow struct {
 	Services []string `json:"services"` // ascending
+}
+
+// Leaving says that the node is about to leave. It is a member still, and in all tables.
+type Leaving struct{}
+
+// Unlisted answers Leaving: no member lists the node any more as one that serves.
+type Unlisted struct{}
+
+// Listed says that the node's list is of this ListEpoch, or of a later one.
+type Listed struct {
+	ListEpoch uint64 `json:"list_epoch"`
 }
 
 // Handlers tells which members handle a service, in a ring whose lists are samples. It is for members

@@ -11,14 +11,15 @@ import (
 
 // Request is what a node says of itself when it registers.
 type Request struct {
-	Addr    string
-	Token   uint64
-	Traffic bool
-	Want    bool // it asks for ID
-	ID      uint64
-	Seen    uint64     // the greatest incarnation that it knows of
-	Info    *ring.Info // what it says of itself; nil if nothing
-	Follows *ring.Info // its services are those whose members it wants to know; nil if there are none
+	Addr     string
+	Token    uint64
+	Traffic  bool
+	Want     bool // it asks for ID
+	ID       uint64
+	Seen     uint64     // the greatest incarnation that it knows of
+	Info     *ring.Info // what it says of itself; nil if nothing
+	Follows  *ring.Info // its services are those whose members it wants to know; nil if there are none
+	Confirms bool       // it confirms lists
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
@@ -106,7 +107,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		return m, err
 	}
 	a.lastInc = inc
-	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows})
+	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms})
 	a.emitEvent(Joined, a.byID[m.ID], "")
 	a.lastChange = now
 	return m, nil
@@ -209,7 +210,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
+	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
 	a.claimList(r)
 	a.emitEvent(Back, back, "")

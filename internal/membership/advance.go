@@ -41,6 +41,9 @@ func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 	}
 	if epoch > m.acked {
 		m.acked = epoch
+		if m.hasList && epoch >= m.manifestEpoch {
+			m.listEpoch = max(m.listEpoch, m.manifestList)
+		}
 		a.paid(m)
 	}
 	if epoch == m.sent {
@@ -79,7 +82,8 @@ func (a *Authority) Advance(now Time) (next Time) {
 	}
 	next = earliest(next, a.leaveOutStuck(now))
 	next = earliest(next, a.releaseLeavers(now))
-	return earliest(next, a.announce(now))
+	next = earliest(next, a.announce(now))
+	return earliest(next, a.tellUnlisted(now))
 }
 
 // admitBatch takes newcomers into the tables, a batch at a time.
@@ -140,6 +144,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 		m.sent, m.successor = a.epoch, a.epoch
 		a.owe(m)
 		a.tellWhole(m, a.large(size))
+		a.noteManifest(m)
 		a.send(m, control.TypeManifest, a.manifest(m, view, size, known))
 	}
 }

@@ -36,7 +36,7 @@ func (a *Authority) announce(now Time) (next Time) {
 	if slices.ContainsFunc(a.unannounced, func(m *member) bool { return m.leftOut == "" }) {
 		next = earliest(a.announceBy.at, a.gatherBy)
 	}
-	if len(known) == 0 && len(a.unannouncedDead) == 0 && len(a.unannouncedLeft) == 0 {
+	if len(known) == 0 && len(a.unannouncedDead) == 0 && len(a.unannouncedLeft) == 0 && len(a.unannouncedLeaving) == 0 {
 		return next
 	}
 	if due := a.announcedAt + a.announceInterval(); len(known) == 0 && now < due {
@@ -54,12 +54,13 @@ func (a *Authority) announce(now Time) (next Time) {
 // from a random number, for the sake of members that are cut off.
 //
 // It announces the ends that are not announced, if a member has the ID of one of them: that member cannot
-// have its own ID on its list, as the others have still.
+// have its own ID on its list, as the others have still. It also announces members that are about to
+// leave, so that no manifest has them as ones that serve.
 func (a *Authority) beforeManifests(now Time) {
 	if a.listEpoch == 0 && a.Kept != nil && a.Kept.Identity != "" {
 		a.listEpoch = listStep(a.lastInc)
 	}
-	if slices.ContainsFunc(a.listed, func(m *member) bool { return a.byID[m.ID] != nil }) {
+	if len(a.unannouncedLeaving) > 0 || slices.ContainsFunc(a.listed, func(m *member) bool { return a.byID[m.ID] != nil }) {
 		a.publish(now, nil)
 	}
 }
@@ -75,9 +76,12 @@ func (a *Authority) publish(now Time, known []*member) {
 	note.Gone = append(note.Gone, a.unannouncedDead...)
 	note.Signatures = a.signatures(note.Gone, note.Epoch)
 	note.Left = append(note.Left, a.unannouncedLeft...)
-	ended := a.listed
+	ended, leaving := a.listed, a.unlist(known)
+	for _, m := range leaving {
+		note.Leaving = append(note.Leaving, m.Ref())
+	}
 	a.unannouncedDead, a.unannouncedLeft, a.listed = nil, nil, nil
-	a.tellServices(known, ended, int(note.Members))
+	a.tellServices(known, ended, leaving, int(note.Members))
 	notes := a.samples(note, known)
 	for _, m := range a.sortedMembers() {
 		if m.status != waiting {

@@ -73,23 +73,25 @@ type Authority struct {
 	filling  Time          // until then a first member may come, so the ring is not empty
 
 	// Members on their way in or out.
-	batch    []*member // newcomers that open their links
-	batchBy  deadline
-	leavers  []*member
-	suspects []*member
-	moved    map[ring.Ref]struct{} // members whose new address is not told yet
-	missed   Missed                // time in which this process did not run
-	owedDead map[uint64][]ring.Ref // by member: the dead that had links to it, not told yet
+	batch     []*member // newcomers that open their links
+	batchBy   deadline
+	leavers   []*member
+	unlisting []*member // about to leave, and not told that no other lists them
+	suspects  []*member
+	moved     map[ring.Ref]struct{} // members whose new address is not told yet
+	missed    Missed                // time in which this process did not run
+	owedDead  map[uint64][]ring.Ref // by member: the dead that had links to it, not told yet
 
 	// Announcements.
-	unannounced     []*member // active newcomers
-	announceBy      deadline
-	gatherBy        Time // by then those are announced that all tables lead to; 0 if there are none
-	unannouncedDead []ring.Ref
-	unannouncedLeft []ring.Ref
-	listed          []*member // of those two, the ones that were announced: they are on all lists still
-	listEpoch       uint64    // of the latest announcement
-	listClaims      []uint64  // the list epochs that members know which have come back, while the registry recovers
+	unannounced        []*member // active newcomers
+	announceBy         deadline
+	gatherBy           Time // by then those are announced that all tables lead to; 0 if there are none
+	unannouncedDead    []ring.Ref
+	unannouncedLeft    []ring.Ref
+	unannouncedLeaving []*member // about to leave
+	listed             []*member // of those two, the ones that were announced: they are on all lists still
+	listEpoch          uint64    // of the latest announcement
+	listClaims         []uint64  // the list epochs that members know which have come back, while the registry recovers
 
 	// The members that handle each service, see services.go.
 	announcedCount int                       // members on the list of listEpoch
@@ -205,6 +207,7 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 	case m.status == active:
 		m.status, m.until = leaving, within(now, a.Lease)
 		a.leavers = append(a.leavers, m)
+		a.unlisting = without(a.unlisting, m) // it does not wait for that any more
 		a.unannounced = without(a.unannounced, m)
 		a.dirty, a.lastChange = true, now
 	default:
@@ -298,6 +301,8 @@ func (a *Authority) drop(m *member) {
 	a.batch = without(a.batch, m)
 	a.unannounced = without(a.unannounced, m)
 	a.leavers = without(a.leavers, m)
+	a.unlisting = without(a.unlisting, m)
+	a.unannouncedLeaving = without(a.unannouncedLeaving, m)
 	a.suspects = without(a.suspects, m)
 	a.owing = without(a.owing, m)
 	a.cut = without(a.cut, m)

@@ -91,7 +91,7 @@ func (a *Authority) State(ref ring.Ref) State {
 		return Registered
 	case m.status == linking:
 		return Linking
-	case m.status == leaving:
+	case m.status == leaving || m.unlisting:
 		return Leaving
 	}
 	return Active

@@ -46,14 +46,15 @@ const keepPending = 64
 
 // Sight is what a node knows of the ring, or of the members that handle a service, at one moment.
 type Sight struct {
-	Self  ring.Ref   // the present incarnation, or the last
-	Info  *ring.Info // what it says of itself
-	Over  bool       // Self was declared dead, or it does not handle the service
-	View  *NodeView  // what Self was told
-	List  *ring.List // the other members
-	Whole bool       // the list lacks only members that have ended
-	Part  bool       // the others are yet to be told: they count as present
-	Epoch uint64     // of the list
+	Self   ring.Ref   // the present incarnation, or the last
+	Info   *ring.Info // what it says of itself
+	Over   bool       // Self was declared dead, or it does not handle the service
+	Leaves bool       // it is over since it is about to leave
+	View   *NodeView  // what Self was told
+	List   *ring.List // the other members
+	Whole  bool       // the list lacks only members that have ended
+	Part   bool       // the others are yet to be told: they count as present
+	Epoch  uint64     // of the list
 }
 
 // Sight is what a node knows of the ring by its view. over says that the node was declared dead.
@@ -105,15 +106,16 @@ func (f *Follower) compare(now Sight) {
 
 	var self, ends, starts []change
 	if f.self != (ring.Ref{}) && (now.Over || f.self != now.Self) {
-		ends = append(ends, change{shown.MemberDied, f.self, now.Info, true})
+		how := shown.MemberDied
+		if f.self == now.Self && now.Leaves {
+			how = shown.MemberLeft
+		}
+		ends = append(ends, change{how, f.self, now.Info, true})
 	}
 	if !now.Over && f.self != now.Self {
 		self = append(self, change{begins, now.Self, now.Info, true})
 	}
-	f.list = now.List
-	if m, listed := now.List.Find(now.Self.ID); listed {
-		f.list = now.List.Without(m.Ref)
-	}
+	f.list = serving(now)
 	f.exact = !now.Part
 	gone, come := f.list.Changes(f.told)
 	room := max(control.MaxOthers, now.List.Len()) - f.count
@@ -141,6 +143,18 @@ func (f *Follower) compare(now Sight) {
 	slices.SortStableFunc(ends, func(a, b change) int { return cmp.Compare(a.ref.ID, b.ref.ID) })
 	f.pending = append(append(append(f.pending, ends...), self...), starts...)
 	slices.Reverse(f.pending)
+}
+
+// serving is the list without the node itself, and without those that are about to leave.
+func serving(now Sight) *ring.List {
+	list := now.List
+	if m, listed := list.Find(now.Self.ID); listed {
+		list = list.Without(m.Ref)
+	}
+	for m := range now.View.Leaving.All() {
+		list = list.Without(m.Ref)
+	}
+	return list
 }
 
 func (f *Follower) follows(m ring.Listed) bool { return f.Service == "" || m.Info.Handles(f.Service) }

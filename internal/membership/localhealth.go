@@ -101,6 +101,9 @@ func (a *Authority) DidNotRun(gap time.Duration, slept bool) {
 	for _, m := range a.leavers {
 		m.until.putOff(gap, stopped)
 	}
+	for _, m := range a.unlisting {
+		m.unlistBy.putOff(gap, stopped)
+	}
 	for _, m := range a.owing {
 		m.owesBy.putOff(gap, stopped)
 	}

@@ -35,6 +35,11 @@ type member struct {
 	sampled       bool // its list may be a sample: the ring was large with its latest manifest, or since
 	stalled       bool // it did not confirm in time; left out until it does
 	announced     bool
+	confirms      bool // it confirms lists, see Listed
+	hasList       bool
+	listEpoch     uint64    // its list is of this epoch or a later one, if it has one
+	manifestEpoch uint64    // of the latest manifest that was sent
+	manifestList  uint64    // the list epoch of that manifest
 	routable      bool      // during announceable: all tables lead to it
 	introView     ring.View // the table of its introduction, until it is active
 	detours       []control.Detour
@@ -60,6 +65,11 @@ type member struct {
 	suspicion *suspicion // set while it is a suspect
 	displaced bool       // another member took its address
 	until     deadline   // of a leaving member: by then it is released
+
+	// On its way out, see unlist.go.
+	unlisting  bool     // it is about to leave
+	unlistedAt uint64   // the lists from this epoch on do not have it as one that serves
+	unlistBy   deadline // by then it is told so
 }
 
 // mayBeKnown says whether other members may know this one, so that they must hear of its

@@ -31,9 +31,15 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 	if a.layout.Fewest {
 		note.Plan = control.FewestHops
 	}
-	l := list(a.others(m, known))
+	others := a.others(m, known)
+	for _, o := range others {
+		if o.unlistedAt > 0 {
+			note.Leaving = append(note.Leaving, o.ID)
+		}
+	}
+	l := list(others)
 	note.Others, note.Incs, note.Idle, note.Names, note.ProfileOf, note.Profiles = l.ids, l.incs, l.idle, l.names, l.profileOf, l.profiles
-	note.ListEpoch, note.Listed = a.listEpoch, m.announced
+	note.ListEpoch, note.Listed = a.listEpoch, m.serves()
 	return note
 }
 

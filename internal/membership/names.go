@@ -18,7 +18,7 @@ import (
 // Named finds the member that holds a name and was announced.
 func (a *Authority) Named(name string) (ring.Member, *ring.Info, bool) {
 	m := a.byName[name]
-	if m == nil || !m.announced {
+	if m == nil || !m.announced || m.unlisting {
 		return ring.Member{}, nil, false
 	}
 	return m.Member, m.info, true

@@ -38,7 +38,31 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 		next.Others = sample(next.Others, newcomers, uint64(max(1, a.Members)), random)
 	}
 	next.noteSize()
+	next.noteLeaving(a.Leaving)
 	return &next
+}
+
+// noteLeaving takes members that are about to leave off those that serve.
+func (l *NodeView) noteLeaving(more []ring.Ref) {
+	if l.Leaving.Len() == 0 && len(more) == 0 {
+		return
+	}
+	var leaving []ring.Listed
+	add := func(ref ring.Ref) {
+		if o, ok := l.Others.Find(ref.ID); ok && o.Ref == ref {
+			leaving = append(leaving, o)
+		}
+	}
+	for m := range l.Leaving.All() {
+		add(m.Ref)
+	}
+	for _, ref := range more {
+		if ref == l.Self {
+			l.Listed, l.Leaves = false, true
+		}
+		add(ref)
+	}
+	l.Leaving = (*ring.List)(nil).With(leaving...)
 }
 
 // sample puts newcomers on a list that has no room for all of them. Some take the places of others,

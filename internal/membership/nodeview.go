@@ -32,6 +32,8 @@ type NodeView struct {
 	Over       []control.Over // the latest incarnations that are over, for a later registry
 	ListEpoch  uint64         // of Others, see control.Announce; 0 if it is not known
 	Listed     bool           // the node itself is on the lists of others
+	Leaving    *ring.List     // of Others, those that are about to leave: they serve no more; nil if there are none
+	Leaves     bool           // the node itself is such a one
 	Follows    []string       // services that the node has registered, fixed
 
 	versioned   bool                  // it has had a manifest, and each announcement since
@@ -74,7 +76,7 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold, Stubs: m.Stubs,
 		Others: (*ring.List)(nil).With(manifestListing(&m).members()...), Newest: m.Incarnation, Over: l.Over,
-		Follows: l.Follows, versioned: true, pending: l.pending, ListEpoch: m.ListEpoch, Listed: m.Listed || l.Listed && m.ListEpoch == 0,
+		Follows: l.Follows, versioned: true, pending: l.pending, ListEpoch: m.ListEpoch, Listed: m.Listed || l.Listed && m.ListEpoch == 0, Leaves: l.Leaves,
 	}
 	if m.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, m.Epoch, l.Epoch)
@@ -83,6 +85,11 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 		return nil, err
 	}
 	next.noteSize()
+	for _, id := range m.Leaving {
+		if o, ok := next.Others.Find(id); ok {
+			next.Leaving = next.Leaving.With(o)
+		}
+	}
 	next.applyHandlers(nil)
 	return next, next.check()
 }
@@ -141,6 +148,12 @@ func (l *NodeView) EndedSince(before *NodeView) (ids []uint64) {
 // A list that was a sample has room once members of it have left.
 func (l *NodeView) KnowsAll() bool {
 	return l.Epoch > 0 && l.Others.Len() < control.MaxOthers && l.Others.Len()+1 >= l.Members
+}
+
+// Serves reports whether a member of the list serves, and is not about to leave.
+func (l *NodeView) Serves(m ring.Ref) bool {
+	leaver, ok := l.Leaving.Find(m.ID)
+	return !ok || leaver.Incarnation != m.Incarnation
 }
 
 // Has reports whether an incarnation of another node is a member that the registry has told of.

@@ -83,6 +83,7 @@ func (a *Authority) plan() {
 				known = a.announcedMembers()
 			}
 			a.tellWhole(m, a.large(len(all)))
+			a.noteManifest(m)
 			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(all), known))
 			if u != nil && len(u.Gone) > 0 { // a manifest has no field for these
 				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(all)), Gone: u.Gone, Signatures: a.signatures(u.Gone, a.epoch)})

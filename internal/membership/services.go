@@ -89,8 +89,8 @@ func (a *Authority) follows(m *member) []string {
 }
 
 // tellServices tells all members what an announcement changes, to a ring of so many members that have a
-// table. The members that it adds count already.
-func (a *Authority) tellServices(added, ended []*member, active int) {
+// table. The members that it adds count already, and those that are about to leave do not serve any more.
+func (a *Authority) tellServices(added, ended, leaving []*member, active int) {
 	a.announcedCount += len(added) - len(ended)
 	clear(a.wholes)
 	clear(a.followLists)
@@ -106,11 +106,17 @@ func (a *Authority) tellServices(added, ended []*member, active int) {
 		return changes[service]
 	}
 	for _, m := range added {
+		if !m.serves() {
+			continue
+		}
 		for _, s := range m.info.Services() {
 			at(s).added = append(at(s).added, m)
 		}
 	}
-	for _, m := range ended {
+	for _, m := range slices.Concat(ended, leaving) {
+		if m.unlistedAt > 0 && m.unlistedAt < a.listEpoch { // told before
+			continue
+		}
 		for _, s := range m.info.Services() {
 			at(s).gone = append(at(s).gone, m.Ref())
 		}
@@ -150,12 +156,12 @@ func (a *Authority) whole(service string) handlers {
 	if a.wholes[service] == nil {
 		var all []*member
 		for _, o := range a.sortedMembers() {
-			if o.announced && o.info.Handles(service) {
+			if o.serves() && o.info.Handles(service) {
 				all = append(all, o)
 			}
 		}
 		for _, o := range a.listed {
-			if o.info.Handles(service) {
+			if o.serves() && o.info.Handles(service) {
 				all = append(all, o)
 			}
 		}

@@ -38,7 +38,7 @@ func (l *NodeView) checkManifest(m *control.Manifest) error {
 	if err := countable(m.Incs); err != nil {
 		return err
 	}
-	return cmp.Or(manifestListing(m).check(), l.inSpace(m.Others, m.Idle))
+	return cmp.Or(manifestListing(m).check(), l.inSpace(m.Others, m.Idle, m.Leaving))
 }
 
 // CheckAnnounce says what is wrong with an announcement.
@@ -52,7 +52,7 @@ func (l *NodeView) CheckAnnounce(a *control.Announce) error {
 	if err := countable(a.Incarnations); err != nil {
 		return err
 	}
-	if err := l.refsInSpace(a.Left, a.Gone); err != nil {
+	if err := l.refsInSpace(a.Left, a.Gone, a.Leaving); err != nil {
 		return err
 	}
 	return cmp.Or(announceListing(a).check(), l.inSpace(a.Added, a.Idle))

@@ -51,8 +51,8 @@ func (a *Authority) Unsettled() (list []string) {
 	if len(list) == 0 && (a.dirty || a.detoursDirty || slices.ContainsFunc(a.unannounced, func(m *member) bool { return m.leftOut == "" })) {
 		list = append(list, "newcomers are not announced yet")
 	}
-	if len(list) == 0 && len(a.unannouncedDead)+len(a.unannouncedLeft) > 0 {
-		list = append(list, "members that are gone are not announced yet")
+	if len(list) == 0 && len(a.unannouncedDead)+len(a.unannouncedLeft)+len(a.unannouncedLeaving) > 0 {
+		list = append(list, "members that are gone, or leave, are not announced yet")
 	}
 	return list
 }

@@ -45,6 +45,9 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
+	if n.unlisting && !n.deregistering && n.unlists.Load() {
+		ctl.Send(control.TypeLeaving, control.Leaving{}) // an error ends readControl, too
+	}
 	n.disconnected, n.outage = make(chan struct{}), outage{}
 	n.changed.Broadcast()
 	inc := n.inc.Load()
@@ -77,7 +80,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	}
 	req := control.Register{
 		Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load(),
-		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(),
+		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(), Confirms: true,
 	}
 	on := inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
 	if inc.begun() {
@@ -158,6 +161,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 			return err
 		}
 	}
+	n.unlists.Store(answer.Unlists)
 	n.forsaking.OwnRing()
 	ctl.SetLease(0) // from here on, heartbeatLoop measures the registry's silence
 	return nil

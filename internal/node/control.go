@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -215,6 +216,11 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		default:
 			return ctl.Send(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
 		}
+	case control.TypeUnlisted:
+		select {
+		case n.unlisted <- struct{}{}:
+		default: // nothing waits for it
+		}
 	case control.TypeDeregistered:
 		n.answerDeregister(nil)
 	case control.TypeRefused:
@@ -241,7 +247,7 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 // handleReady notes that all tables lead to the node, and that it is on the lists of the others: in a
 // large ring the sample that announced it may not have it.
 func (inc *incarnation) handleReady() {
-	if local := *inc.local.Load(); !local.Listed {
+	if local := *inc.local.Load(); !local.Listed && !local.Leaves {
 		local.Listed = true
 		inc.local.Store(&local)
 		inc.n.members.Broadcast()
@@ -269,6 +275,7 @@ func (inc *incarnation) handleHandlers(ctl *control.Conn, body []byte) error {
 func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte) error {
 	was := inc.local.Load()
 	now := was
+	confirm := false // the list
 	switch t {
 	case control.TypeManifest:
 		var m control.Manifest
@@ -281,6 +288,9 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		}
 		if was.Epoch == inc.connectEpoch.Load() { // the first since the node registered
 			inc.n.forgetGone()
+		}
+		for m := range now.Leaving.All() {
+			inc.n.markLeaving([]ring.Ref{m.Ref})
 		}
 		for _, id := range now.EndedSince(was) {
 			inc.plane.Missed(id, was.Newest)
@@ -306,6 +316,8 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		now = was.Announce(a, handshake.DrawID)
 		inc.markLeft(a.Left)
 		inc.markDead(a.Gone)
+		inc.n.markLeaving(a.Leaving)
+		confirm = len(a.Leaving) > 0
 		for i, number := range a.Incarnations[:min(len(a.Incarnations), len(a.Added))] {
 			inc.n.noteTold(number)
 			inc.plane.Renewed(a.Added[i], number)
@@ -319,6 +331,9 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 	}
 	if t != control.TypeAnnounce { // which changes no table, and comes with each change of the ring
 		inc.wake()
+	}
+	if confirm && now.ListEpoch > 0 {
+		return ctl.Send(control.TypeListed, control.Listed{ListEpoch: now.ListEpoch})
 	}
 	return nil
 }

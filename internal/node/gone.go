@@ -36,7 +36,7 @@ func (g *goneIncarnations) has(id, inc uint64) bool {
 func (n *Node) forgetGone() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.dead, n.departed = goneIncarnations{}, goneIncarnations{}
+	n.dead, n.departed, n.parting = goneIncarnations{}, goneIncarnations{}, goneIncarnations{}
 }
 
 // hasEnded reports whether an incarnation of another node is known to be dead, or to have left.
@@ -61,6 +61,15 @@ func (inc *incarnation) markLeft(refs []ring.Ref) {
 		inc.n.departed.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
 		inc.plane.Left(g.ID, g.Incarnation)
+	}
+}
+
+// markLeaving notes that incarnations are about to leave, for loops over members. They are there still.
+func (n *Node) markLeaving(refs []ring.Ref) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, g := range refs {
+		n.parting.add(g.ID, g.Incarnation)
 	}
 }
 

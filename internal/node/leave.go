@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
@@ -44,9 +45,61 @@ func (n *Node) Leave(ctx context.Context) ([]plane.Undelivered, error) {
 // services wind up, and it asks the registry to take the node out, so that the other members need
 // not find out that it is gone.
 func (n *Node) leave(ctx context.Context, inc *incarnation) error {
+	patience := registryPatience{inc: inc, left: inc.lease()}
+	n.unlist(ctx, &patience)
 	err := inc.awaitDeliveries(ctx)
 	failed := n.windUp(ctx)
-	return errors.Join(failed, n.leaveRing(ctx, inc, err))
+	return errors.Join(failed, n.leaveRing(ctx, inc, err, &patience))
+}
+
+// unlist waits until no other member lists the node as one that serves. Then no new work comes while
+// its services wind up. It takes half of the time that ctx has at most, since the later steps need
+// the rest. If it fails, later steps say why.
+func (n *Node) unlist(ctx context.Context, patience *registryPatience) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	if !n.unlists.Load() || ctx.Err() != nil {
+		return
+	}
+	n.mu.Lock()
+	n.unlisting = true
+	n.mu.Unlock()
+	n.Tell(control.TypeLeaving, control.Leaving{}) // connect tells another registry
+	for range handshake.MaxReminders + 1 {
+		disconnected := n.Disconnected()
+		select {
+		case <-n.unlisted:
+			return
+		case <-disconnected:
+		case <-patience.inc.ctx.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		if patience.await(ctx) != nil || !n.unlists.Load() {
+			return
+		}
+	}
+}
+
+// registryPatience is how long a node that leaves waits for a registry that is away, in all.
+type registryPatience struct {
+	inc  *incarnation
+	left time.Duration
+}
+
+// await waits for a connection to the registry, as long as ctx, the incarnation and the patience last.
+func (p *registryPatience) await(ctx context.Context) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, p.left)
+	defer cancel()
+	defer context.AfterFunc(p.inc.ctx, cancel)() // an incarnation that has ended does not register again
+	err := p.inc.n.WaitConnected(ctx)
+	p.left = max(0, p.left-time.Since(began))
+	return err
 }
 
 // windUp calls the functions of OnLeave. If one fails, the others are called all the same.
@@ -62,7 +115,7 @@ func (n *Node) windUp(ctx context.Context) error {
 
 // leaveRing takes the steps after the services have wound up, unless a step before has failed with
 // err.
-func (n *Node) leaveRing(ctx context.Context, inc *incarnation, err error) error {
+func (n *Node) leaveRing(ctx context.Context, inc *incarnation, err error, patience *registryPatience) error {
 	if err == nil {
 		err = inc.plane.CloseIncoming(ctx, inc.lease())
 	}
@@ -73,7 +126,7 @@ func (n *Node) leaveRing(ctx context.Context, inc *incarnation, err error) error
 	if err == nil {
 		err = inc.plane.CloseOutgoing(ctx, inc.lease())
 	}
-	if let := n.deregister(ctx, inc); err == nil {
+	if let := n.deregister(ctx, inc, patience); err == nil {
 		err = let
 	}
 	if err != nil {
@@ -112,10 +165,10 @@ func (n *Node) isReleased() bool {
 }
 
 // deregister asks the registry to take the node out, and waits until it has, and all peers
-// have confirmed that. A registry that is away has a lease to come back. A registry that
-// reconnects and closes the connection on each request cannot read it, so the requests are
-// limited.
-func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
+// have confirmed that. A registry that is away has a lease to come back, in all steps together. A
+// registry that reconnects and closes the connection on each request cannot read it, so the requests
+// are limited.
+func (n *Node) deregister(ctx context.Context, inc *incarnation, patience *registryPatience) error {
 	n.mu.Lock()
 	n.deregistering = true
 	n.mu.Unlock()
@@ -145,11 +198,7 @@ func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 			return err
 		default:
 		}
-		waitCtx, cancel := context.WithTimeout(ctx, inc.lease())
-		stop := context.AfterFunc(inc.ctx, cancel) // an incarnation that has ended does not register again
-		err := n.WaitConnected(waitCtx)
-		stop()
-		cancel()
+		err := patience.await(ctx)
 		switch {
 		case err == nil:
 		case inc.ctx.Err() != nil:

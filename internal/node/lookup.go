@@ -68,7 +68,7 @@ func (n *Node) lookup(ctx context.Context, name string) (status.MemberInfo, erro
 	}
 	local := inc.local.Load()
 	for m := range local.Others.All() {
-		if m.Info.NameOf() == name {
+		if m.Info.NameOf() == name && local.Serves(m.Ref) {
 			return local.Describe(m.Ref, m.Info), nil
 		}
 	}

@@ -100,13 +100,13 @@ func (n *Node) Members() []status.MemberInfo {
 	return describeAll(local, local.Others, func(ring.Listed) bool { return true })
 }
 
-// describeAll describes members of a list, clockwise from the node.
+// describeAll describes members of a list, clockwise from the node, but for those about to leave.
 func describeAll(local *membership.NodeView, list *ring.List, chosen func(ring.Listed) bool) []status.MemberInfo {
 	all := make([]status.MemberInfo, 0, list.Len())
 	describe := local.Describer()
 	for _, smaller := range []bool{false, true} { // each list begins elsewhere
 		for m := range list.All() {
-			if m.ID < local.Self.ID == smaller && m.ID != local.Self.ID && chosen(m) {
+			if m.ID < local.Self.ID == smaller && m.ID != local.Self.ID && local.Serves(m.Ref) && chosen(m) {
 				all = append(all, describe(m.Ref, m.Info))
 			}
 		}
@@ -143,6 +143,7 @@ func handles(info *ring.Info, service string) bool { return service == "" || inf
 func (inc *incarnation) sightOf(service string) membership.Sight {
 	view := inc.local.Load()
 	sight := view.Sight(inc.info, inc.ctx.Err() != nil || !view.Listed || !handles(inc.info, service))
+	sight.Leaves = view.Leaves && inc.ctx.Err() == nil
 	if list, told := view.HandlersOf(service); told {
 		sight.List, sight.Whole = list, true
 	} else if service != "" && view.Sampled() {

@@ -52,6 +52,7 @@ type Node struct {
 	accepting  context.Context
 	stopped    context.CancelFunc // ends accepting, and with it what a failed attempt has started
 
+	unlisted     chan struct{} // of one slot: the registry's answer to Leaving
 	deregistered chan error    // the registry's answer to Deregister
 	leaveBegun   chan struct{} // closed when Leave begins
 	traceSlots   chan struct{} // bound the traces that the registry asks for
@@ -62,6 +63,7 @@ type Node struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
+	unlists   atomic.Bool          // the latest registry answers Leaving
 	expelled  atomic.Bool          // for good; the latest incarnation is over, or about to be
 	members   notify.Change        // the node has heard of members, or its own incarnation has begun or ended
 	forsaking membership.Forsaking // of controlLoop
@@ -78,6 +80,7 @@ type Node struct {
 	listener      net.Listener // of the latest attempt to join
 	addr          string       // advertised, as the registry knows it; see register
 	leaving       bool
+	unlisting     bool // a registry that answers Leaving shall hear it over each connection
 	deregistering bool // the registry was asked to take the node out, so it may not tell it of newcomers behind it
 	released      bool // the registry has taken the node out
 	closed        bool
@@ -85,6 +88,7 @@ type Node struct {
 	outage        outage        // why there is none
 	dead          goneIncarnations
 	departed      goneIncarnations // they have left in good order
+	parting       goneIncarnations // they are about to leave
 	rejoins       rejoinLimit
 	leftover      []plane.Undelivered // of earlier incarnations
 }
@@ -92,7 +96,7 @@ type Node struct {
 // New returns a node that is in no ring yet. cfg is prepared.
 func New(cfg *Config) *Node {
 	n := &Node{
-		cfg: cfg, began: time.Now(), owner: reentry.NewOwner(), deregistered: make(chan error, 1), leaveBegun: make(chan struct{}),
+		cfg: cfg, began: time.Now(), owner: reentry.NewOwner(), unlisted: make(chan struct{}, 1), deregistered: make(chan error, 1), leaveBegun: make(chan struct{}),
 		traceSlots: make(chan struct{}, maxTraces), lookups: newLookups(), disconnected: make(chan struct{}),
 	}
 	close(n.disconnected)

@@ -215,7 +215,7 @@ func (t *traffic) send(ctx, sending context.Context, task control.Task, local *m
 	}
 	var outcome []control.Pair
 	for m := range local.Others.All() {
-		if !m.Idle {
+		if !m.Idle && local.Serves(m.Ref) {
 			outcome = append(outcome, control.Pair{ID: m.ID})
 		}
 	}

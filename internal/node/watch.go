@@ -53,10 +53,10 @@ func (n *Node) watch(ctx context.Context, service string, sight func(*incarnatio
 }
 
 // howEnded says how an incarnation of another node has ended, false if the node was told of no
-// end. Of each ID it knows the latest that has died and the latest that has left.
+// end. Of each ID it knows the latest that has died and the latest that has left, or is about to.
 func (n *Node) howEnded(ref ring.Ref) (status.MemberChange, bool) {
 	n.mu.Lock()
-	died, left := n.dead.latest[ref.ID], n.departed.latest[ref.ID]
+	died, left := n.dead.latest[ref.ID], max(n.departed.latest[ref.ID], n.parting.latest[ref.ID])
 	n.mu.Unlock()
 	switch inc := ref.Incarnation; {
 	case inc > max(died, left):

@@ -157,7 +157,7 @@ func (s *session) admit(ctx context.Context, req control.Register, creds credent
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Info: info, Follows: follows, Verified: verified,
-			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch,
+			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch, Confirms: req.Confirms,
 		}
 		var m ring.Member
 		if err = r.mayAdmit(req, creds); err != nil {
@@ -219,7 +219,7 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 	registered := control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
-		Identity: string(r.members.Identity()),
+		Identity: string(r.members.Identity()), Unlists: true,
 	}
 	if r.sec != nil {
 		registered.Admission, registered.Time = r.issue(m, creds)

@@ -235,6 +235,20 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		return s.lookup(body)
 	case control.TypeFollow:
 		return s.follow(body)
+	case control.TypeListed:
+		var l control.Listed
+		if err := s.conn.Decode(body, &l); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.members.Listed(s.member.Ref(), l.ListEpoch)
+		r.wake()
+	case control.TypeLeaving:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.members.Unlist(r.now(), s.member.Ref())
+		r.wake()
 	case control.TypeTraced:
 		var traced control.Traced
 		if err := s.conn.Decode(body, &traced); err != nil {

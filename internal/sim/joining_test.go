@@ -50,7 +50,7 @@ func (p *process) retryJoin() {
 func (p *process) connected(c *conn) {
 	p.join.trying = false
 	p.join.conn = c
-	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: p.follows()}}
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc, Info: p.info, Follows: p.follows(), Confirms: !p.old}}
 	c.follows = len(p.uses)
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
@@ -40,6 +41,8 @@ type incarnation struct {
 	member        bool // of the present registry, or of the one before
 	announced     Time
 	leaving       bool
+	askedOf       *registry // to take it off the lists, and when
+	asked         Time
 	dead          bool // its process is dead
 	why           string
 	announcedDead bool // it was announced, and then declared dead
@@ -142,6 +145,10 @@ func (j *judge) survivors() bool {
 func (j *judge) effect(r *registry, e membership.Effect) {
 	x := j.incarnations[e.Ref]
 	switch e.Kind {
+	case membership.Send:
+		if m, ok := e.Body.(control.Manifest); ok {
+			j.checkManifestLists(r, e.Ref, m)
+		}
 	case membership.Ready:
 		x.announced, x.early = j.w.now, false
 	case membership.Left:

@@ -22,6 +22,7 @@ type node struct {
 	use         *membership.NodeView // the view that it routes by
 	ready       bool                 // it was announced
 	departing   bool                 // it is about to leave, and sends nothing new
+	asking      bool                 // it waits until no other lists it
 	streamsCut  bool                 // its incoming streams are cut
 	leaving     bool                 // it has asked to leave
 	released    bool                 // it was told that it may leave
@@ -80,6 +81,9 @@ func (n *node) reportAgain(c *conn) {
 			c.sendToRegistry(control.Trouble{ID: d.peer.ID, Incarnation: d.peer.Incarnation, Error: d.failed})
 		}
 	}
+	if n.departing && !n.leaving && !n.p.old {
+		c.sendToRegistry(control.Leaving{})
+	}
 	if n.leaving {
 		c.sendToRegistry(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
 	}
@@ -95,6 +99,9 @@ func (n *node) sendControl(msg any) {
 func (n *node) handleControl(c *conn, msg any) {
 	if n.over {
 		return
+	}
+	if n.p.old {
+		msg = withoutLeaving(msg)
 	}
 	switch m := msg.(type) {
 	case control.Manifest:
@@ -147,8 +154,11 @@ func (n *node) handleControl(c *conn, msg any) {
 		}
 		n.local = next
 		n.w.judge.checkList(n)
+		n.confirmList(m)
 		n.learnIncs()
 		n.updateLinks()
+	case control.Unlisted:
+		n.unlisted(c)
 	case control.Ready:
 		n.ready = true
 	case control.Ping:
@@ -204,13 +214,8 @@ func (n *node) sweep(ref ring.Ref) {
 	})
 }
 
-// leave begins an orderly end. First the node waits until all that it has sent is
-// delivered, for a limited time. Then it tells its sources how far their messages came.
-func (n *node) leave() {
-	n.departing = true
-	n.flushThenCut(n.w.now + n.w.lease)
-}
-
+// flushThenCut waits until all that the node has sent is delivered, for a limited time. Then it tells
+// its sources how far their messages came.
 func (n *node) flushThenCut(limit Time) {
 	for _, o := range slices.Clone(n.outs) {
 		o.send(o.s.Flush(n.w.now, nil))

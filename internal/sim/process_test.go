@@ -29,6 +29,7 @@ type process struct {
 	info  *ring.Info   // what its next incarnation says of itself
 	uses  []string     // services whose members it wants to know, in the order in which it asked
 	done  bool         // it wants no further incarnation
+	old   bool         // it is of an earlier version, see leaves
 
 	maxInc   uint64 // the greatest incarnation that it knows of
 	renewing bool   // a sink remembers a later incarnation: the next one has not begun

@@ -99,6 +99,12 @@ func (r *registry) receive(c *conn, msg any) {
 		if err := r.auth.Follow(c.ref, m.Services); err != nil {
 			r.w.judge.fail("the registry refuses what %v asks for: %v", c.ref, err)
 		}
+	case control.Listed:
+		r.auth.Listed(c.ref, m.ListEpoch)
+	case control.Leaving:
+		r.w.logf("%v is about to leave", c.ref)
+		r.w.judge.unlists(r, c.ref)
+		r.auth.Unlist(now, c.ref)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)
@@ -238,6 +244,9 @@ func (r *registry) effects() {
 		case membership.Send:
 			r.w.logf("to %v: %T %+v", e.Ref, e.Body, e.Body)
 			r.reports.told(r.w.bits, e.Ref, e.Body)
+			if e.Type == control.TypeUnlisted {
+				r.w.judge.checkUnlisted(r, e.Ref, "is told that it is unlisted")
+			}
 			if c != nil {
 				c.sendToNode(e.Body)
 			}

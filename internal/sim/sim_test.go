@@ -35,7 +35,8 @@ func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 8
 
 // kind is the kind of a seed's world: 0 the first, 1 from fewestFrom on, 2 from
 // unreachableFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom on,
-// 6 from ringsFrom on, 7 from liarsFrom on, 8 from secureFrom on, 9 from namesFrom on.
+// 6 from ringsFrom on, 7 from liarsFrom on, 8 from secureFrom on, 9 from namesFrom on,
+// 10 from leavesFrom on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {
@@ -102,6 +103,7 @@ func (c *counters) add(d counters) {
 	c.left += d.left
 	c.standby += d.standby
 	c.services += d.services
+	c.unlisted += d.unlisted
 	c.frames += d.frames
 	c.full += d.full
 	c.dropped += d.dropped

@@ -43,6 +43,7 @@ type world struct {
 	liars        *liars        // nil but from liarsFrom on
 	security     *security     // nil but from secureFrom on
 	names        *names        // nil but from namesFrom on
+	leaves       *leaves       // nil but from leavesFrom on
 	quiet        bool          // no node sends
 	generation   int
 	registry     *registry
@@ -65,6 +66,7 @@ type counters struct {
 	left                                   int // messages returned because the sink left
 	standby                                int // refusals of names
 	services                               int // lists of services that were compared
+	unlisted                               int // leavers that no other listed
 	full, dropped, down, overshot, detours int
 	deaths, births, faults, renewals       int
 	liars, named                           int // members that lied, and those that were named
@@ -135,6 +137,9 @@ func newWorld(seed uint64) *world {
 	if kind(seed) == kind(namesFrom) {
 		w.names = newNames(seed)
 	}
+	if kind(seed) == kind(leavesFrom) {
+		w.leaves, w.names = newLeaves(w), newNames(seed)
+	}
 	if kind(seed) == kind(ringsFrom) {
 		w.rings, w.calm = newRings(w), false
 	}
@@ -190,7 +195,7 @@ func (w *world) kick() {
 
 // spawn starts a node's process, at the place of an old one or at a new place.
 func (w *world) spawn(old *process) *process {
-	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}, cred: w.newCredentials(), info: w.names.draw()}
+	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}, cred: w.newCredentials(), info: w.names.draw(), old: w.leaves.isOld()}
 	p.addr = fmt.Sprintf("host%d", p.place)
 	if old != nil {
 		p.place, p.addr = old.place, old.addr
