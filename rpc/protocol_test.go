@@ -362,16 +362,16 @@ func TestNoMethod(t *testing.T) {
 		w.join(2, g.methods)
 		_, err := Method[int, int]("other").Call(t.Context(), e, 2, 1)
 		var remote *Error
-		if !errors.Is(err, ErrNoMethod) || errors.Is(err, ErrUnknown) || !errors.As(err, &remote) || !remote.Remote || remote.From != 2 {
+		if !errors.Is(err, ErrNoMethod) || !errors.Is(err, ErrNotHandled) || !errors.As(err, &remote) || !remote.Remote || remote.From != 2 {
 			t.Errorf("error %v", err)
 		}
-		if _, err := echo.Call(t.Context(), e, 1, "x"); !errors.Is(err, ringdht.ErrNoService) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 1, "x"); !errors.Is(err, ringdht.ErrNoService) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("error %v", err)
 		}
 		if _, err := echo.Call(context.WithValue(t.Context(), opKey{}, new(Op)), e, 1, "x"); !errors.Is(err, ringdht.ErrNoService) {
 			t.Errorf("a handler's call: %v", err)
 		}
-		if _, err := echo.Call(t.Context(), e, 3, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 3, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("error %v", err)
 		}
 	})

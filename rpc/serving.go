@@ -14,7 +14,7 @@ import (
 
 var (
 	errNoService = &Error{Code: codeNoService, Text: "the node handles no requests of this service"}
-	errNested    = &Error{Code: codeBacklog, Text: fmt.Sprintf("the node handles %d requests of handlers", maxNested)}
+	errNested    = &Error{Code: codeBacklog, Text: fmt.Sprintf("the node handles too many requests of handlers, of %d", maxNested)}
 )
 
 // handler decodes a request, calls the user's function and returns its answer.
@@ -55,7 +55,7 @@ func (v *serving) abandon(cause error) {
 }
 
 // serve takes a request, and has it handled on a goroutine of its own. It reports whether the
-// request made sense. On the lane of requests it waits until there is a slot.
+// request made sense. On the lane of requests it waits until there is a place.
 func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message []byte) (ok bool) {
 	number, rest, ok := parseCall(message)
 	if !ok {
@@ -78,9 +78,7 @@ func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message [
 		return true
 	}
 	if l == requests {
-		select {
-		case e.slots <- struct{}{}:
-		case <-ctx.Done():
+		if !e.slots.take(ctx, from) {
 			return true
 		}
 	}
@@ -115,7 +113,7 @@ func (v *serving) open(left time.Duration) (stop func()) {
 // run calls the handler and answers, also if the handler panics or ends its goroutine.
 func (v *serving) run(stop func()) {
 	var answer any
-	err := error(ErrPanic)
+	err := error(verdict{ErrPanic})
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(v.op.Method, p)
@@ -133,13 +131,13 @@ func (v *serving) run(stop func()) {
 func (v *serving) release() {
 	v.body.put()
 	if v.lane == requests {
-		<-v.e.slots
+		v.e.slots.put(v.key.caller)
 	}
 }
 
-func panicked(method string, value any) *Error {
+func panicked(method string, value any) error {
 	slog.Error("rpc: a handler panicked", "method", method, "panic", value, "stack", string(debug.Stack()))
-	return &Error{Code: codePanic, Text: fmt.Sprintf("the handler of %s panicked: %v", method, value)}
+	return verdict{&Error{Code: codePanic, Text: fmt.Sprintf("the handler of %s panicked: %v", method, value)}}
 }
 
 // reply sends the answer. It waits for the window of the lane of answers, which the caller always
@@ -159,6 +157,7 @@ func (v *serving) reply(answer any, err error) {
 	}
 	err = v.e.deliver(v, b.b)
 	if errors.Is(err, ringdht.ErrTooLarge) {
+		v.e.unencoded.Add(1)
 		b.b = appendFailure(b.b[:0], v.key.number, codeAnswer, fmt.Sprintf("the handler's answer cannot be sent: %v", err))
 		v.e.deliver(v, b.b)
 	}
@@ -168,11 +167,13 @@ func (v *serving) reply(answer any, err error) {
 func (v *serving) encode(b []byte, answer any) (all []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			v.e.unencoded.Add(1)
 			all, err = b, panicked(v.op.Method, p)
 		}
 	}()
 	if all, err = v.e.codec.Append(b, answer); err != nil {
-		return b, &Error{Code: codeAnswer, Text: fmt.Sprintf("the handler's answer, a %T, cannot be encoded: %v", answer, err)}
+		v.e.unencoded.Add(1)
+		return b, verdict{&Error{Code: codeAnswer, Text: fmt.Sprintf("the handler's answer, a %T, cannot be encoded: %v", answer, err)}}
 	}
 	return all, nil
 }
