@@ -27,6 +27,10 @@
 // A call needs no deadline to end. If the callee dies, leaves or begins a new incarnation, the
 // caller is told at once, or within some two seconds in rings of more than 1,024 members.
 //
+// A callee that was suspended for longer than its lease, and wakes, is a new incarnation as soon as
+// it hears of it. From then on it answers no request of the one before and begins none. Its handlers
+// that ran go on, with contexts that have ended. The callers have [ErrUnknown].
+//
 // Requests are handled concurrently, also those of one source, in no particular order. Calls from
 // all nodes to all nodes cannot wait for each other in a circle, also if handlers call back, as long
 // as handlers call with their own context: see [WithConcurrency].

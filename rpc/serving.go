@@ -46,6 +46,10 @@ func (v *serving) Value(key any) any {
 	return v.Context.Value(key)
 }
 
+// past reports whether the request came to an earlier incarnation of this node. Then it is not begun,
+// and not answered: its caller has been told that its outcome is unknown, or is about to be.
+func (v *serving) past() bool { return v.life != v.e.carrier.incarnation() }
+
 // abandon ends the context of a call that its caller does not wait for.
 func (v *serving) abandon(cause error) {
 	v.gone.Store(true)
@@ -77,12 +81,13 @@ func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message [
 		e.refuse(ctx, l, k, &Error{Code: codeNoMethod, Text: fmt.Sprintf("no such method: %q", r.method)})
 		return true
 	}
+	life := e.carrier.incarnation() // before it waits: later it may be another one
 	if l == requests {
 		if !e.slots.take(ctx, from) {
 			return true
 		}
 	}
-	v := &serving{e: e, key: k, life: e.carrier.incarnation(), lane: l, handler: h, body: copied(message)}
+	v := &serving{e: e, key: k, life: life, lane: l, handler: h, body: copied(message)}
 	v.value = v.body.b[len(message)-len(r.value):]
 	v.op = Op{Service: e.name, Method: string(r.method), Peer: from, Serving: true, Meta: metaOf(r.meta)}
 	stop := v.open(r.left)
@@ -124,7 +129,9 @@ func (v *serving) run(stop func()) {
 		v.e.serves.end(v)
 		v.release()
 	}()
-	answer, err = v.handler(v)
+	if !v.past() {
+		answer, err = v.handler(v)
+	}
 }
 
 // release gives back what the call holds.
@@ -143,7 +150,7 @@ func panicked(method string, value any) error {
 // reply sends the answer. It waits for the window of the lane of answers, which the caller always
 // opens again: its handler of answers does not wait.
 func (v *serving) reply(answer any, err error) {
-	if v.gone.Load() {
+	if v.gone.Load() || v.past() {
 		return
 	}
 	b := newBuffer()
