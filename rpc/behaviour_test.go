@@ -64,7 +64,7 @@ func TestValues(t *testing.T) {
 			Method[string, func()]("func").Handle(e, func(context.Context, string) (func(), error) { return func() {}, nil })
 		})
 		_, err := echo.Call(t.Context(), e, 2, strings.Repeat("x", 3000))
-		if !errors.Is(err, ringdht.ErrTooLarge) || errors.Is(err, ErrUnknown) {
+		if !errors.Is(err, ringdht.ErrTooLarge) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("a long request: %v", err)
 		}
 		var answer *Error
@@ -84,7 +84,7 @@ func TestValues(t *testing.T) {
 		if !errors.As(err, &answer) || answer.Code != codeAnswer {
 			t.Errorf("an answer of another type: %v", err)
 		}
-		if _, err = Method[func(), int]("long").Call(t.Context(), e, 2, nil); err == nil || errors.Is(err, ErrUnknown) {
+		if _, err = Method[func(), int]("long").Call(t.Context(), e, 2, nil); err == nil || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("a request that cannot be sent: %v", err)
 		}
 		for _, m := range []Meta{{strings.Repeat("k", 256): ""}, {"k": strings.Repeat("v", metaBytes)}} {
@@ -191,7 +191,7 @@ func TestBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := echo.Call(t.Context(), e, 1, "x"); !errors.Is(err, ringdht.ErrBacklog) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 1, "x"); !errors.Is(err, ringdht.ErrBacklog) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("error %v", err)
 		}
 		for i := range uint64(3 * maxEarly) {
@@ -200,7 +200,10 @@ func TestBounds(t *testing.T) {
 		if n := len(e.serves.cancelled); n != maxEarly || len(e.serves.early) != maxEarly {
 			t.Errorf("%d cancelled calls are remembered", n)
 		}
-		e.serves.nested = maxNested
+		for id := ringdht.ID(10); e.nested.free > 0; id++ {
+			for e.nested.try(id) {
+			}
+		}
 		if refused, ok := e.serves.begin(&serving{e: e, lane: answers, key: key{6, 1}}); ok || refused != errNested {
 			t.Errorf("%v, %v", refused, ok)
 		}

@@ -17,15 +17,20 @@
 // A request is handled once at most. A call ends as soon as its outcome is known: with the answer of
 // the handler, or with an error that says what is certain.
 //
-//   - An [Error] with Remote set is the callee's answer.
-//   - An error that matches [ErrUnknown]: the request may have been handled. Only a death, a new
-//     incarnation of one of the nodes, or the end of the caller's context leaves that open.
-//   - Any other error: the request was not handled, and never will be. It may be sent to another
-//     node.
+//   - It matches [ErrNotHandled]: the request was not handled, and never will be. It may be sent to
+//     another node.
+//   - It matches [ErrUnknown]: the request may have been handled. Only a death, a new incarnation of
+//     one of the nodes, or the end of the caller's context leaves that open.
+//   - Any other error is the callee's answer, an [Error] with Remote set; or it is of the caller's
+//     middleware.
 //
 // A call needs no deadline to end. If the callee dies, leaves or begins a new incarnation, the
 // caller is told at once, or within some two seconds: in rings of more than 1,024 members, and if it
 // dies while it leaves. A callee that leaves is off all lists before it refuses the first request.
+//
+// A callee that was suspended for longer than its lease, and wakes, is a new incarnation as soon as
+// it hears of it. From then on it answers no request of the one before and begins none. Its handlers
+// that ran go on, with contexts that have ended. The callers have [ErrUnknown].
 //
 // Requests are handled concurrently, also those of one source, in no particular order. Calls from
 // all nodes to all nodes cannot wait for each other in a circle, also if handlers call back, as long
@@ -63,5 +68,6 @@
 //
 // calls.go has the calls of a node and serves.go those of others, each with a lock that is held for
 // no I/O. asks.go asks. What has no caller that waits (cancels, answers to questions) is sent by up to
-// 64 goroutines; what they cannot send, the next question makes good.
+// 64 goroutines; what they cannot send, the next question makes good. shares.go has the places of which
+// each peer gets its share.
 package rpc

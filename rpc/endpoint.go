@@ -21,8 +21,9 @@ type Endpoint struct {
 	around   Func            // the middleware, around Op.call
 	ctx      context.Context // of what the endpoint sends; ends with the node
 	stop     context.CancelFunc
-	slots    chan struct{} // one for each request that is handled, but for those of handlers
-	couriers chan struct{} // one for each message that no caller waits for
+	slots    shares // of requests that are handled, but for those of handlers
+	nested   shares // of requests of handlers
+	couriers shares // of messages that no caller waits for
 
 	methods   sync.Mutex // held to add one
 	handlers  atomic.Pointer[map[string]handler]
@@ -30,6 +31,7 @@ type Endpoint struct {
 	winding   atomic.Bool
 	timer     atomic.Pointer[time.Timer]
 	malformed atomic.Uint64
+	unencoded atomic.Uint64
 
 	calls  calls  // of this node
 	serves serves // of others
@@ -45,8 +47,9 @@ func newEndpoint(service string, c carrier, codec ringdht.Codec, opts []Option) 
 		e.around = wrap(e.middleware, func(ctx context.Context, op *Op) (any, error) { return op.call(ctx, op) })
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
-	e.slots = make(chan struct{}, e.concurrency)
-	e.couriers = make(chan struct{}, maxCouriers)
+	e.slots.init(e.concurrency)
+	e.nested.init(maxNested)
+	e.couriers.init(maxCouriers)
 	e.handlers.Store(new(map[string]handler))
 	e.calls.init()
 	e.serves.init()
@@ -58,9 +61,24 @@ func newEndpoint(service string, c carrier, codec ringdht.Codec, opts []Option) 
 // see ringdht.Service.
 func (e *Endpoint) Service() *ringdht.Service { return e.service }
 
-// Malformed returns how many messages made no sense and were dropped, or refused if they were
-// requests. A sound program sends none.
-func (e *Endpoint) Malformed() uint64 { return e.malformed.Load() }
+// Counters count what an Endpoint did not carry out, or not at once.
+type Counters struct {
+	Malformed uint64 // messages that made no sense: dropped, or refused if they were requests
+	Waited    uint64 // requests that waited for a place, see WithConcurrency
+	Refused   uint64 // requests of handlers for which there was no place
+	LeftOut   uint64 // cancels and answers to questions: the next question makes them good
+	Unencoded uint64 // answers of handlers that could not be encoded, or were too long
+}
+
+// Counters returns what has been counted since New. A sound program sends nothing malformed, and has
+// no answers that cannot be encoded.
+func (e *Endpoint) Counters() Counters {
+	c := Counters{Malformed: e.malformed.Load(), Unencoded: e.unencoded.Load()}
+	c.Waited, _ = e.slots.counts()
+	_, c.Refused = e.nested.counts()
+	_, c.LeftOut = e.couriers.counts()
+	return c
+}
 
 // receive handles a message. On the lane of answers it never waits.
 func (e *Endpoint) receive(ctx context.Context, l lane, m ringdht.Message) {
@@ -96,14 +114,14 @@ func (e *Endpoint) listed(kind byte, from ringdht.ID, list []uint64) {
 	switch kind {
 	case kindAsk:
 		if list = e.serves.unknown(from, list); len(list) > 0 {
-			e.courier(func() { e.tellUnknown(from, list) })
+			e.courier(from, func() { e.tellUnknown(from, list) })
 		}
 	case kindCheck:
 		if list = e.calls.notPending(from, list); len(list) > 0 {
-			e.courier(func() { e.tell(from, kindCancel, list) })
+			e.courier(from, func() { e.tell(from, kindCancel, list) })
 		}
 	case kindUnknown:
-		e.courier(func() { e.lost(from, list, errNotKnown) })
+		e.courier(from, func() { e.lost(from, list, errNotKnown) })
 	case kindCancel:
 		for _, number := range list {
 			e.serves.cancel(key{from, number}, true)
@@ -115,16 +133,15 @@ func (e *Endpoint) listed(kind byte, from ringdht.ID, list []uint64) {
 // next question makes good.
 const maxCouriers = 64
 
-// courier runs f on a goroutine, if there are not too many.
-func (e *Endpoint) courier(f func()) {
-	select {
-	case e.couriers <- struct{}{}:
-		go func() {
-			defer func() { <-e.couriers }()
-			f()
-		}()
-	default:
+// courier runs f on a goroutine, if there are not too many for this peer.
+func (e *Endpoint) courier(peer ringdht.ID, f func()) {
+	if !e.couriers.try(peer) {
+		return
 	}
+	go func() {
+		defer e.couriers.put(peer)
+		f()
+	}()
 }
 
 // lost ends calls whose outcome cannot be known any more. What their stream has left when it ended is

@@ -42,8 +42,12 @@ const (
 	codeCanceled  = reserved + "canceled"
 )
 
-// Errors of calls. All but ErrPanic and ErrUnknown say that no handler has had the request.
+// Errors of calls. One of an Endpoint that matches neither ErrNotHandled nor ErrUnknown is the callee's
+// answer.
 var (
+	// ErrNotHandled: no handler has had the request, and none will. Another node may be asked. All
+	// errors of this package but ErrPanic and ErrUnknown match it.
+	ErrNotHandled = errors.New("the request was not handled")
 	// ErrNoMethod: the callee handles no such method.
 	ErrNoMethod = &Error{Code: codeNoMethod, Text: "no such method"}
 	// ErrLeaving: the callee is about to leave. Call another node.
@@ -52,7 +56,7 @@ var (
 	ErrPanic = &Error{Code: codePanic, Text: "the handler panicked"}
 	// ErrUnknown: the request may have been handled, or may be handled still. The callee died, or
 	// one of the two nodes began a new incarnation; or the caller's context ended. No other error
-	// leaves that open: it says that the request was not handled, or it is the handler's own answer.
+	// leaves that open.
 	ErrUnknown = errors.New("the request may have been handled")
 )
 
@@ -79,6 +83,11 @@ func (e *Error) Is(target error) bool {
 		return t.Code == e.Code && e.Code != ""
 	}
 	switch target {
+	case ErrNotHandled:
+		switch e.Code {
+		case codeNoMethod, codeNoService, codeLeaving, codeBacklog, codeMalformed:
+			return true
+		}
 	case context.DeadlineExceeded:
 		return e.Code == codeDeadline
 	case context.Canceled:
@@ -94,16 +103,24 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns what happened to the request, nil for an error that the callee answered with.
 func (e *Error) Unwrap() error { return e.cause }
 
-// travelling returns what a caller is told of a handler's error.
+// verdict is what this package says of a request to this node. It travels with its reserved code.
+type verdict struct{ why *Error }
+
+func (v verdict) Error() string { return v.why.Text }
+
+// travelling returns what a caller is told of an error.
 //
-// A reserved code that another node answered with does not go on: "not handled" was said of another
-// request. That a context ended holds here too.
+// A reserved code of a handler's error does not go on: "not handled" was said of a call that the
+// handler made. That a context ended holds here too.
 func travelling(err error) (code, text string) {
+	if v, ok := err.(verdict); ok {
+		return v.why.Code, v.why.Text
+	}
 	var e *Error
 	switch {
 	case errors.As(err, &e):
 		code = e.Code
-		if e.Remote && strings.HasPrefix(code, reserved) && code != codeDeadline && code != codeCanceled {
+		if strings.HasPrefix(code, reserved) && code != codeDeadline && code != codeCanceled {
 			code = ""
 		}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -120,9 +137,9 @@ func travelling(err error) (code, text string) {
 // notHandled is the error of a call whose request no handler has had.
 func notHandled(method string, to ringdht.ID, err error) error {
 	if errors.Is(err, ringdht.ErrLeft) {
-		return &Error{Code: codeLeaving, Text: fmt.Sprintf("rpc: calling %s: %v", method, err), From: to, cause: err}
+		return &Error{Code: codeLeaving, Text: fmt.Sprintf("rpc: calling %s: %v: %v", method, ErrNotHandled, err), From: to, cause: err}
 	}
-	return fmt.Errorf("rpc: calling %s: %w", method, err)
+	return fmt.Errorf("rpc: calling %s: %w: %w", method, ErrNotHandled, err)
 }
 
 // unknown is the error of a call whose request may have been handled.

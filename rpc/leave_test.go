@@ -32,14 +32,14 @@ func TestCalleeLeaves(t *testing.T) {
 			t.Errorf("a request that it had begun: %v", err)
 		}
 		for _, c := range []chan error{waiting, late} {
-			if err := <-c; !errors.Is(err, ErrLeaving) || errors.Is(err, ErrUnknown) {
+			if err := <-c; !errors.Is(err, ErrLeaving) || !errors.Is(err, ErrNotHandled) {
 				t.Errorf("a request that it had not begun: %v", err)
 			}
 		}
 		if err := <-left; err != nil {
 			t.Error(err)
 		}
-		if _, err := echo.Call(t.Context(), e, 2, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 2, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("a request after that: %v", err)
 		}
 	})
@@ -55,7 +55,7 @@ func TestCallerLeaves(t *testing.T) {
 		left := make(chan error, 1)
 		go func() { left <- w.leave(1) }()
 		synctest.Wait()
-		if _, err := echo.Call(t.Context(), e, 2, "x"); !errors.Is(err, ringdht.ErrNotMember) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 2, "x"); !errors.Is(err, ringdht.ErrNotMember) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("a call of a node that leaves: %v", err)
 		}
 		close(g.open)
@@ -136,7 +136,7 @@ func TestVerdictWaitsForTheCallback(t *testing.T) {
 		}
 		time.Sleep(interval / 2)
 		w.muted(false)
-		if err := <-result; !errors.Is(err, ErrLeaving) || errors.Is(err, ErrUnknown) {
+		if err := <-result; !errors.Is(err, ErrLeaving) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -64,6 +64,8 @@ func (a *account) check(t *testing.T, begun int, mayUnknown func(id string, err 
 			if !mayUnknown(id, err) {
 				t.Errorf("the outcome of call %s is unknown without a reason: %v", id, err)
 			}
+		case !errors.Is(err, ErrNotHandled):
+			t.Errorf("call %s has no clear end: %v", id, err)
 		case n != 0:
 			t.Errorf("call %s was handled, though its error says that it was not: %v", id, err)
 		}

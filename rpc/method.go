@@ -30,7 +30,7 @@ func (m Method[Req, Resp]) Handle(e *Endpoint, h func(ctx context.Context, req R
 	e.handle(string(m), func(v *serving) (any, error) {
 		var req Req
 		if err := v.e.codec.Decode(v.value, &req); err != nil {
-			return nil, &Error{Code: codeMalformed, Text: fmt.Sprintf("the request is no %T: %v", req, err)}
+			return nil, verdict{&Error{Code: codeMalformed, Text: fmt.Sprintf("the request is no %T: %v", req, err)}}
 		}
 		if v.e.around == nil {
 			return h(v, req)
@@ -79,9 +79,9 @@ func (e *Endpoint) handle(method string, h handler) {
 // left, its end and its metadata (see [WithMeta]) go along. Without a deadline Call waits as long as
 // the handler takes: it is told when the callee leaves, dies, or begins another incarnation.
 //
-// An error that the callee has answered with is an [Error] with Remote set. Otherwise the request was
-// not handled, unless the error matches [ErrUnknown]; then the caller decides whether it may be made
-// again. It may match
+// An error matches [ErrNotHandled], so another node may be asked; or [ErrUnknown], so the caller decides
+// whether the request may be made again; or it is the callee's answer, an [Error] with Remote set. It
+// may match
 //
 //   - [ErrLeaving]: the callee takes no more requests; [ErrNoMethod], and ringdht.ErrNoService;
 //   - the errors of ringdht.Service.Send, such as ErrNoSuchNode, ErrGone and ErrTooLarge;
@@ -160,7 +160,7 @@ func (e *Endpoint) call(ctx context.Context, method string, to ringdht.ID, meta 
 	}
 	number := c.number
 	e.calls.free.Put(c)
-	e.courier(func() { e.tell(to, kindCancel, []uint64{number}) })
+	e.courier(to, func() { e.tell(to, kindCancel, []uint64{number}) })
 	return unknown(method, to, contextError(ctx))
 }
 

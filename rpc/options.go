@@ -29,9 +29,10 @@ func (o option) ForRequests()    {}
 func (o option) ForServices()    {}
 
 // WithConcurrency sets how many requests are handled at once, 256 by default. At the bound their
-// sources wait. Requests of other handlers do not count: those that wait for them would wait for
-// ever. Of these 8,192 are handled at once; further ones fail with ringdht.ErrBacklog, not handled.
-// WithConcurrency panics if n is less than 1.
+// sources wait. Of 8 or more one source gets three quarters, so that it cannot keep out others.
+// Requests of other handlers do not count: those that wait for them would wait for ever. Of
+// these 8,192 are handled at once, and three quarters for one source; further ones fail with
+// ringdht.ErrBacklog, not handled. WithConcurrency panics if n is less than 1.
 func WithConcurrency(n int) RequestOption {
 	if n < 1 {
 		panic(fmt.Sprintf("rpc: WithConcurrency(%d): at least 1", n))

@@ -195,6 +195,36 @@ func TestOwnIncarnationEnds(t *testing.T) {
 	})
 }
 
+// The node has another incarnation, and its endpoint has not heard of it yet. Requests that came to the
+// one before are not answered, and those that wait for a place are not begun.
+func TestRequestsOfAPastLife(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		g := newGate()
+		e := w.join(1, nil)
+		w.join(2, g.methods, WithConcurrency(1))
+		first := begin(t, e, g)
+		second := make(chan error, 1)
+		go func() { _, err := block.Call(t.Context(), e, 2, "waits"); second <- err }()
+		synctest.Wait()
+		w.mu.Lock()
+		w.lives++
+		w.nodes[2].life = w.lives
+		w.mu.Unlock()
+		close(g.open)
+		for _, c := range []chan error{first, second} {
+			if err := <-c; !errors.Is(err, ErrUnknown) { // when it asks for the call
+				t.Errorf("error %v", err)
+			}
+		}
+		if len(g.begun) > 0 {
+			t.Errorf("%q was begun", <-g.begun)
+		}
+		if _, err := echo.Call(t.Context(), e, 2, "x"); err != nil {
+			t.Errorf("a call of the new incarnation: %v", err)
+		}
+	})
+}
+
 // A cancelled call ends its handler's context, with context.Canceled. The caller's error says that
 // the request may have been handled.
 func TestCancel(t *testing.T) {
@@ -362,16 +392,16 @@ func TestNoMethod(t *testing.T) {
 		w.join(2, g.methods)
 		_, err := Method[int, int]("other").Call(t.Context(), e, 2, 1)
 		var remote *Error
-		if !errors.Is(err, ErrNoMethod) || errors.Is(err, ErrUnknown) || !errors.As(err, &remote) || !remote.Remote || remote.From != 2 {
+		if !errors.Is(err, ErrNoMethod) || !errors.Is(err, ErrNotHandled) || !errors.As(err, &remote) || !remote.Remote || remote.From != 2 {
 			t.Errorf("error %v", err)
 		}
-		if _, err := echo.Call(t.Context(), e, 1, "x"); !errors.Is(err, ringdht.ErrNoService) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 1, "x"); !errors.Is(err, ringdht.ErrNoService) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("error %v", err)
 		}
 		if _, err := echo.Call(context.WithValue(t.Context(), opKey{}, new(Op)), e, 1, "x"); !errors.Is(err, ringdht.ErrNoService) {
 			t.Errorf("a handler's call: %v", err)
 		}
-		if _, err := echo.Call(t.Context(), e, 3, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(t.Context(), e, 3, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("error %v", err)
 		}
 	})

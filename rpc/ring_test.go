@@ -82,7 +82,7 @@ func TestCallsOverARing(t *testing.T) {
 				}
 			}
 		}
-		if _, err := echo.Call(r.Ctx(), all[0], 5, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ErrUnknown) {
+		if _, err := echo.Call(r.Ctx(), all[0], 5, "x"); !errors.Is(err, ringdht.ErrNoSuchNode) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("a node that is not there: %v", err)
 		}
 	})
@@ -138,7 +138,7 @@ func TestEndsOfCallees(t *testing.T) {
 		}
 		r.Remove(leaves)
 		_, err := echo.Call(r.Ctx(), e, 30, "x")
-		if !errors.Is(err, ringdht.ErrNoSuchNode) && !errors.Is(err, ErrLeaving) || errors.Is(err, ErrUnknown) {
+		if !errors.Is(err, ringdht.ErrNoSuchNode) && !errors.Is(err, ErrLeaving) || !errors.Is(err, ErrNotHandled) {
 			t.Errorf("a callee that has left: %v", err)
 		}
 		if _, err := echo.Call(r.Ctx(), e, 40, "x"); err != nil {

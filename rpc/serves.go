@@ -23,7 +23,6 @@ type key struct {
 type serves struct {
 	mu      sync.Mutex
 	running map[key]*serving
-	nested  int           // of them, requests of handlers
 	leaving bool          // no others are taken
 	idle    chan struct{} // closed when leaving and none is running
 
@@ -55,11 +54,8 @@ func (s *serves) begin(v *serving) (refused *Error, ok bool) {
 	case s.leaving && (v.lane == requests || len(s.running) == 0):
 		// Requests of handlers are taken while there are others: these may wait for them.
 		return ErrLeaving, false
-	case v.lane == answers && s.nested >= maxNested:
+	case v.lane == answers && !v.e.nested.try(v.key.caller):
 		return errNested, false
-	}
-	if v.lane == answers {
-		s.nested++
 	}
 	s.running[v.key] = v
 	return nil, true
@@ -74,7 +70,7 @@ func (s *serves) end(v *serving) {
 	}
 	delete(s.running, v.key)
 	if v.lane == answers && !v.left {
-		s.nested--
+		v.e.nested.put(v.key.caller)
 	}
 	if s.leaving && len(s.running) == 0 {
 		close(s.idle)

@@ -14,7 +14,7 @@ import (
 
 var (
 	errNoService = &Error{Code: codeNoService, Text: "the node handles no requests of this service"}
-	errNested    = &Error{Code: codeBacklog, Text: fmt.Sprintf("the node handles %d requests of handlers", maxNested)}
+	errNested    = &Error{Code: codeBacklog, Text: fmt.Sprintf("the node handles too many requests of handlers, of %d", maxNested)}
 )
 
 // handler decodes a request, calls the user's function and returns its answer.
@@ -46,6 +46,10 @@ func (v *serving) Value(key any) any {
 	return v.Context.Value(key)
 }
 
+// past reports whether the request came to an earlier incarnation of this node. Then it is not begun,
+// and not answered: its caller has been told that its outcome is unknown, or is about to be.
+func (v *serving) past() bool { return v.life != v.e.carrier.incarnation() }
+
 // abandon ends the context of a call that its caller does not wait for.
 func (v *serving) abandon(cause error) {
 	v.gone.Store(true)
@@ -55,7 +59,7 @@ func (v *serving) abandon(cause error) {
 }
 
 // serve takes a request, and has it handled on a goroutine of its own. It reports whether the
-// request made sense. On the lane of requests it waits until there is a slot.
+// request made sense. On the lane of requests it waits until there is a place.
 func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message []byte) (ok bool) {
 	number, rest, ok := parseCall(message)
 	if !ok {
@@ -77,14 +81,13 @@ func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message [
 		e.refuse(ctx, l, k, &Error{Code: codeNoMethod, Text: fmt.Sprintf("no such method: %q", r.method)})
 		return true
 	}
+	life := e.carrier.incarnation() // before it waits: later it may be another one
 	if l == requests {
-		select {
-		case e.slots <- struct{}{}:
-		case <-ctx.Done():
+		if !e.slots.take(ctx, from) {
 			return true
 		}
 	}
-	v := &serving{e: e, key: k, life: e.carrier.incarnation(), lane: l, handler: h, body: copied(message)}
+	v := &serving{e: e, key: k, life: life, lane: l, handler: h, body: copied(message)}
 	v.value = v.body.b[len(message)-len(r.value):]
 	v.op = Op{Service: e.name, Method: string(r.method), Peer: from, Serving: true, Meta: metaOf(r.meta)}
 	stop := v.open(r.left)
@@ -115,7 +118,7 @@ func (v *serving) open(left time.Duration) (stop func()) {
 // run calls the handler and answers, also if the handler panics or ends its goroutine.
 func (v *serving) run(stop func()) {
 	var answer any
-	err := error(ErrPanic)
+	err := error(verdict{ErrPanic})
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(v.op.Method, p)
@@ -126,26 +129,28 @@ func (v *serving) run(stop func()) {
 		v.e.serves.end(v)
 		v.release()
 	}()
-	answer, err = v.handler(v)
+	if !v.past() {
+		answer, err = v.handler(v)
+	}
 }
 
 // release gives back what the call holds.
 func (v *serving) release() {
 	v.body.put()
 	if v.lane == requests {
-		<-v.e.slots
+		v.e.slots.put(v.key.caller)
 	}
 }
 
-func panicked(method string, value any) *Error {
+func panicked(method string, value any) error {
 	slog.Error("rpc: a handler panicked", "method", method, "panic", value, "stack", string(debug.Stack()))
-	return &Error{Code: codePanic, Text: fmt.Sprintf("the handler of %s panicked: %v", method, value)}
+	return verdict{&Error{Code: codePanic, Text: fmt.Sprintf("the handler of %s panicked: %v", method, value)}}
 }
 
 // reply sends the answer. It waits for the window of the lane of answers, which the caller always
 // opens again: its handler of answers does not wait.
 func (v *serving) reply(answer any, err error) {
-	if v.gone.Load() {
+	if v.gone.Load() || v.past() {
 		return
 	}
 	b := newBuffer()
@@ -159,6 +164,7 @@ func (v *serving) reply(answer any, err error) {
 	}
 	err = v.e.deliver(v, b.b)
 	if errors.Is(err, ringdht.ErrTooLarge) {
+		v.e.unencoded.Add(1)
 		b.b = appendFailure(b.b[:0], v.key.number, codeAnswer, fmt.Sprintf("the handler's answer cannot be sent: %v", err))
 		v.e.deliver(v, b.b)
 	}
@@ -168,11 +174,13 @@ func (v *serving) reply(answer any, err error) {
 func (v *serving) encode(b []byte, answer any) (all []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			v.e.unencoded.Add(1)
 			all, err = b, panicked(v.op.Method, p)
 		}
 	}()
 	if all, err = v.e.codec.Append(b, answer); err != nil {
-		return b, &Error{Code: codeAnswer, Text: fmt.Sprintf("the handler's answer, a %T, cannot be encoded: %v", answer, err)}
+		v.e.unencoded.Add(1)
+		return b, verdict{&Error{Code: codeAnswer, Text: fmt.Sprintf("the handler's answer, a %T, cannot be encoded: %v", answer, err)}}
 	}
 	return all, nil
 }

@@ -84,12 +84,18 @@ func TestErrorsTravel(t *testing.T) {
 		{full, "full", []error{full, NewError("full", "other text")}, []error{NewError("empty", "")}},
 		{fmt.Errorf("job 5: %w", full), "full", []error{full}, nil},
 		{fmt.Errorf("via another node: %w", remote("full")), "full", []error{full}, nil},
-		{ErrLeaving, codeLeaving, []error{ErrLeaving}, nil},
-		{remote(codeLeaving), "", nil, []error{ErrLeaving}}, // said of another request
+		{verdict{ErrLeaving}, codeLeaving, []error{ErrLeaving, ErrNotHandled}, nil},
+		{remote(codeLeaving), "", nil, []error{ErrLeaving, ErrNotHandled}}, // said of another request
+		{notHandled("m", 5, ringdht.ErrLeft), "", nil, []error{ErrLeaving, ErrNotHandled}},
+		{notHandled("m", 5, ringdht.ErrGone), "", nil, []error{ErrNotHandled}},
 		{remote(codeNoService), "", nil, []error{ringdht.ErrNoService}},
-		{&Error{Code: codeBacklog}, codeBacklog, []error{ringdht.ErrBacklog}, nil},
-		{&Error{Code: codeNoService}, codeNoService, []error{ringdht.ErrNoService}, nil},
-		{context.DeadlineExceeded, codeDeadline, []error{context.DeadlineExceeded}, []error{context.Canceled}},
+		{verdict{errNested}, codeBacklog, []error{ringdht.ErrBacklog, ErrNotHandled}, nil},
+		{verdict{errNoService}, codeNoService, []error{ringdht.ErrNoService, ErrNotHandled}, nil},
+		{verdict{&Error{Code: codeMalformed}}, codeMalformed, []error{ErrNotHandled}, nil},
+		{verdict{ErrNoMethod}, codeNoMethod, []error{ErrNoMethod, ErrNotHandled}, nil},
+		{verdict{ErrPanic}, codePanic, []error{ErrPanic}, []error{ErrNotHandled}},
+		{verdict{&Error{Code: codeAnswer}}, codeAnswer, nil, []error{ErrNotHandled}},
+		{context.DeadlineExceeded, codeDeadline, []error{context.DeadlineExceeded}, []error{context.Canceled, ErrNotHandled}},
 		{remote(codeDeadline), codeDeadline, []error{context.DeadlineExceeded}, nil},
 		{fmt.Errorf("x: %w", context.Canceled), codeCanceled, []error{context.Canceled}, []error{context.DeadlineExceeded}},
 		{unknown("m", 5, ringdht.ErrGone), "", nil, []error{ErrUnknown, ringdht.ErrGone}},
@@ -112,7 +118,7 @@ func TestErrorsTravel(t *testing.T) {
 		}
 	}
 	left := notHandled("m", 5, fmt.Errorf("x: %w", ringdht.ErrLeft))
-	if !errors.Is(left, ErrLeaving) || !errors.Is(left, ringdht.ErrLeft) || errors.Is(left, ErrUnknown) {
+	if !errors.Is(left, ErrLeaving) || !errors.Is(left, ringdht.ErrLeft) || !errors.Is(left, ErrNotHandled) || errors.Is(left, ErrUnknown) {
 		t.Errorf("%v", left)
 	}
 }

@@ -40,6 +40,21 @@
 // the one instance that handled it, which did so once. No node may lose its incarnation, and
 // no log may have an error, or a warning that no operator needs.
 //
+// # Calls
+//
+// TestCalls and its neighbours have all nodes call each other by package rpc, under the same faults,
+// without deadlines. Each process keeps a journal of the calls that it makes, of how they end, and of
+// those that it handles. At the end the test compares the journals:
+//
+//   - Each call of a process that was not killed has one end: an answer, [rpc.ErrNotHandled], or
+//     [rpc.ErrUnknown].
+//   - No process has handled a call that was not handled by its error. No call was handled twice, and
+//     each that was answered was handled.
+//   - An outcome is unknown only if one of the two processes was killed or evicted, or the caller
+//     gave up.
+//   - A process that was suspended beyond its lease begins no request of its past life in the new
+//     one, and answers none.
+//
 // # The clocks
 //
 // A message carries the time at which its source wanted to send it. The gap of a pair is

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,8 +22,9 @@ type plan struct {
 	entries int // of each table; 0 for as many as are useful
 	rate    int // messages per second of the whole ring, 0 for no limit
 	payload int
-	floor   int  // a run with fewer messages per second on average is void; rate/4 if 0
-	drawn   bool // each node has one sender, which draws sinks at random
+	floor   int    // a run with fewer messages per second on average is void; rate/4 if 0
+	role    string // of a node's process: "node" if it is empty
+	drawn   bool   // each node has one sender, which draws sinks at random
 	lease   time.Duration
 	itself  bool                                      // the ring sets itself up
 	state   bool                                      // the registry keeps its state in a directory
@@ -141,7 +143,7 @@ func (r *ring) launchNode(t terms) *process {
 	t.Process = uint64(number)<<32 | uint64(time.Now().UnixNano())&0xffffffff
 	t.Book = filepath.Join(r.dir, fmt.Sprintf("node %d", number))
 	t.Listen, t.Registry = listen, r.joinAt(r.addr)
-	return r.start("node", fmt.Sprintf("node %d", number), namespace, t)
+	return r.start(cmp.Or(r.plan.role, "node"), fmt.Sprintf("node %d", number), namespace, t)
 }
 
 // joinAt is what a node joins by at an address of the registry: that, or a join line.
