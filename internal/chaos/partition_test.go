@@ -96,7 +96,7 @@ func testPartitionOfOne(t *testing.T, secure bool) {
 		net.unplug(at)
 		now := time.Now()
 		r.membership()
-		if took := time.Since(now); took > 2*r.plan.lease { // one lease more than promised, for a busy machine
+		if took := time.Since(now); took > 10*r.plan.lease { // for a busy machine: tests in virtual time demand one
 			t.Errorf("it took %v to declare it dead", took)
 		}
 		return now

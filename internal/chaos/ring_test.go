@@ -22,7 +22,7 @@ type plan struct {
 	entries int // of each table; 0 for as many as are useful
 	rate    int // messages per second of the whole ring, 0 for no limit
 	payload int
-	floor   int    // a run with fewer messages per second on average is void; rate/4 if 0
+	floor   int    // a run with fewer messages is void: how many a second depends on the machine; rate/4 if 0
 	role    string // of a node's process: "node" if it is empty
 	drawn   bool   // each node has one sender, which draws sinks at random
 	lease   time.Duration

@@ -6,8 +6,8 @@ import "fmt"
 
 // The traffic of the scenarios, in messages per second of the whole ring. It is a fraction of
 // what is possible, so that a gap is due to a fault and not to a busy machine. On two cores
-// sixteen processes did 2.7 million a second, and 100,000 under the race detector. A run with
-// less than a quarter of it on average is void.
+// sixteen processes did 2.7 million a second, and 100,000 under the race detector. A run that
+// has, in all, fewer messages than a quarter of a second of it is void.
 var (
 	rateSmall = scaled(60_000)
 	rateLarge = scaled(160_000)

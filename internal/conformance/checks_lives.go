@@ -57,7 +57,7 @@ func termsChecks() (all []check) {
 			if err != nil {
 				return err
 			}
-			r := terms
+			r := terms()
 			c.change(&r)
 			m.send(control.TypeRegistered, r)
 			return m.ended()
@@ -93,7 +93,7 @@ func (w *world) secondLife() error {
 	a.from = nil
 	a.mu.Unlock()
 	second := ring.Ref{ID: self.ID, Incarnation: self.Incarnation + 9}
-	r := terms
+	r := terms()
 	r.Incarnation = second.Incarnation
 	if err := errors.Join(j.m.send(control.TypeRegistered, r), j.tell(a)); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (w *world) paused() error {
 				return errors.New("a Ping is not answered after a pause")
 			case f := <-s.a.in:
 				if f.Type() == wire.Pong {
-					wait = time.After(lease / 10)
+					wait = time.After(w.watch)
 				}
 				if f.Type() == wire.Ack && f.Seq() != s.first+1 {
 					return fmt.Errorf("before it has asked comes the Ack %x for all below message %d", f, int64(f.Seq()-s.first))

@@ -24,31 +24,25 @@ var membershipChecks = []check{
 		if err != nil {
 			return err
 		}
-		for deadline := time.Now().Add(2 * lease); ; time.Sleep(10 * time.Millisecond) {
-			j.m.mu.Lock()
-			beats := len(j.m.beats)
-			j.m.mu.Unlock()
-			if beats >= 4 {
-				return nil
-			}
+		for deadline := time.Now().Add(max(patience, 2*lease)); !j.m.beatsWithin(4, 2*lease); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				return fmt.Errorf("%d Beats in two leases", beats)
+				return errors.New("four Beats do not come within two leases")
 			}
 		}
+		return nil
 	}},
 	{"R42", true, "Ping is answered with a Beat at once", func(w *world) error {
 		j, err := w.join()
 		if err != nil {
 			return err
 		}
-		began := time.Now()
-		for range 5 {
+		for deadline := time.Now().Add(max(patience, lease)); !j.m.beatsWithin(10, lease); {
 			if err := j.m.barrier(); err != nil {
 				return err
 			}
-		}
-		if took := time.Since(began); took > lease {
-			return fmt.Errorf("ten answers took %v", took)
+			if time.Now().After(deadline) {
+				return errors.New("ten answers do not come within a lease")
+			}
 		}
 		return nil
 	}},
@@ -149,7 +143,7 @@ func (w *world) back(end func(*joined)) error {
 		return err
 	}
 	j.m = m
-	back := terms
+	back := terms()
 	back.Identity, back.Epoch = identity, j.epoch
 	if err := m.send(control.TypeRegistered, back); err != nil {
 		return err

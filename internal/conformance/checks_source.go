@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/wire"
@@ -15,6 +16,8 @@ type sink struct {
 	a    *peer
 	conn net.Conn
 	open wire.Frame // the first Open
+
+	answer func(round uint32) // sends the latest Ack to another Sync; nil before the first
 }
 
 // sinking starts a run of n messages to A, and waits for Open.
@@ -47,7 +50,7 @@ func (w *world) sinking(n int64, then func(s *sink) error) error {
 	if o, err := wire.ParseOpen(f.Port(), f.Body()); err != nil || o.Incarnation != self.Incarnation || f.Src() != self.ID || f.Dst() != a.ID || f.Hops() != 0 || f.Port() != 0 {
 		return errors.Join(err, fmt.Errorf("the Open is %x", f))
 	}
-	return then(&sink{j, a, conn, f})
+	return then(&sink{j: j, a: a, conn: conn, open: f})
 }
 
 const sinkFirst = 1_000_000
@@ -59,26 +62,46 @@ func (s *sink) grant(window uint32) wire.Frame {
 	return frame(wire.Opened, self.ID, s.a.ID, s.open.Seq(), string(wire.OpenedBody{SourceIncarnation: self.Incarnation, SinkIncarnation: s.a.Incarnation, First: sinkFirst, Window: window}.Append(nil)))
 }
 
+// ack answers a Sync, and what asks again behind it.
 func (s *sink) ack(done uint64, window, round uint32, held ...wire.Range) {
-	b := wire.AckBody{Window: window, Round: round}.Append(nil, held)
-	s.conn.Write(frame(wire.Ack, self.ID, s.a.ID, sinkFirst+done, string(b)))
+	s.acks(done, done, window, round, held...)
+}
+
+// acks acknowledges: all below done is handled, all below received has arrived.
+func (s *sink) acks(done, received uint64, window, round uint32, held ...wire.Range) {
+	s.answer = func(round uint32) {
+		b := wire.AckBody{Received: uint32(received - done), Window: window, Round: round}.Append(nil, held)
+		s.conn.Write(frame(wire.Ack, self.ID, s.a.ID, sinkFirst+done, string(b)))
+	}
+	s.answer(round)
+}
+
+// again answers a Sync that the node has sent since no answer came in time, as on a busy machine: as the
+// Sync before it was, if it was.
+func (s *sink) again(f wire.Frame) {
+	if round, err := wire.ParseRound(f.Body()); err == nil && s.answer != nil {
+		s.answer(round)
+	}
 }
 
 // data waits for one message, by its place.
 func (s *sink) data(place uint64) error {
-	f, before, err := s.a.next(wire.Data)
-	if err != nil {
-		return err
-	}
-	for _, f := range before {
-		if f.Type() != wire.Sync && f.Type() != wire.Open {
-			return fmt.Errorf("before message %d came %x", place, f)
+	f, before, err := s.a.next(wire.Data, wire.Sync)
+	for deadline := time.Now().Add(patience); err == nil && time.Now().Before(deadline); f, before, err = s.a.next(wire.Data, wire.Sync) {
+		for _, f := range before {
+			if f.Type() != wire.Open {
+				return fmt.Errorf("before message %d came %x", place, f)
+			}
 		}
+		if f.Type() == wire.Data {
+			break
+		}
+		s.again(f)
 	}
-	if f.Seq() != sinkFirst+place || f.Port() != runPort || f[7] != 0 || len(f.Body()) != 8 {
-		return fmt.Errorf("message %d is %x", place, f)
+	if err == nil && (f.Seq() != sinkFirst+place || f.Port() != runPort || f[7] != 0 || len(f.Body()) != 8) {
+		err = fmt.Errorf("message %d is %x", place, f)
 	}
-	return nil
+	return err
 }
 
 // sync waits for a Sync, before which no Data comes, and returns its round.

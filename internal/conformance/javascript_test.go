@@ -45,7 +45,7 @@ func TestJavaScript(t *testing.T) {
 // was killed and another one took its place. They take and send messages, answer requests, and
 // leave in good order.
 func openRing(t *testing.T, node, messenger, registry string) {
-	first, in, lines := spawn(t, registry, "-lease", "1s", "127.0.0.1:0")
+	first, in, lines := spawn(t, registry, "-lease", "10s", "127.0.0.1:0")
 	addr := regexp.MustCompile(`listening on (\S+)`).FindStringSubmatch(until(t, lines, "listening on"))[1]
 	var said *bufio.Scanner // of the last messenger
 	var typed io.Writer
@@ -72,7 +72,7 @@ func openRing(t *testing.T, node, messenger, registry string) {
 
 	first.Process.Kill()
 	first.Wait()
-	_, in, lines = spawn(t, registry, "-lease", "1s", addr)
+	_, in, lines = spawn(t, registry, "-lease", "10s", addr)
 	fmt.Fprintln(in, "wait 6\nstart 3000 300")
 	exact(t, lines, 6, a, b)
 

@@ -26,6 +26,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -40,7 +41,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, `usage: conformance -node 'command with {registry}'`)
 		os.Exit(2)
 	}
-	c := config{command: strings.Fields(*command), ring: *ring, only: *only, secure: *secured, log: io.Discard}
+	c := config{command: strings.Fields(*command), ring: *ring, only: *only, secure: *secured, log: io.Discard, watch: watchTime}
 	if *verbose {
 		c.log = os.Stderr
 	}
@@ -52,11 +53,15 @@ func main() {
 // config says what is checked.
 type config struct {
 	command []string
-	ring    string    // its name
-	only    string    // part of the line of the checks to run
-	secure  bool      // the ring is secure
-	log     io.Writer // what the node prints
+	ring    string        // its name
+	only    string        // part of the line of the checks to run
+	secure  bool          // the ring is secure
+	log     io.Writer     // what the node prints
+	watch   time.Duration // how long a check looks for what must not come
 }
+
+// watchTime is long enough on a machine that does not do much else.
+const watchTime = 300 * time.Millisecond
 
 // check is one check of one rule.
 type check struct {

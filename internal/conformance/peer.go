@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func (p *peer) accept() {
 				p.shown, p.from = append(p.shown, s), append(p.from, h.FromIncarnation)
 				p.mu.Unlock()
 				if p.w.slow {
-					early := quiet(conn)
+					early := p.w.quiet(conn)
 					p.mu.Lock()
 					p.early = errors.Join(p.early, early)
 					p.mu.Unlock()
@@ -285,8 +286,8 @@ func (j *joined) link(p *peer) (net.Conn, error) {
 	return conn, err
 }
 
-// next waits for a frame of one type, and returns all that came before it too.
-func (p *peer) next(t wire.Type) (f wire.Frame, before []wire.Frame, err error) {
+// next waits for a frame of one of these types, and returns all that came before it too.
+func (p *peer) next(ts ...wire.Type) (f wire.Frame, before []wire.Frame, err error) {
 	timeout := time.After(patience)
 	for {
 		select {
@@ -294,12 +295,12 @@ func (p *peer) next(t wire.Type) (f wire.Frame, before []wire.Frame, err error) 
 			if f.Type() == 0x1f {
 				return nil, before, errors.New("a frame came in a direction that is not open")
 			}
-			if f.Type() == t {
+			if slices.Contains(ts, f.Type()) {
 				return f, before, nil
 			}
 			before = append(before, f)
 		case <-timeout:
-			return nil, before, fmt.Errorf("no frame %v has come to node %d", t, p.ID)
+			return nil, before, fmt.Errorf("no frame %v has come to node %d", ts[0], p.ID)
 		}
 	}
 }

@@ -36,8 +36,8 @@ func (s *screen) err() error {
 }
 
 // quiet checks that nothing comes over a connection for a while.
-func quiet(conn net.Conn) error {
-	conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+func (c config) quiet(conn net.Conn) error {
+	conn.SetReadDeadline(time.Now().Add(c.watch))
 	defer conn.SetReadDeadline(time.Time{})
 	n, err := conn.Read(make([]byte, 1))
 	if nerr, ok := errors.AsType[net.Error](err); n == 0 && ok && nerr.Timeout() {

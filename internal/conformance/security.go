@@ -134,7 +134,7 @@ func secureHello(addr, protocol string, key ed25519.PrivateKey, admission []byte
 
 // admitted is the answer to a node that has proven the secret, or has an admission.
 func (w *world) admitted(m *member, change ...func(*secure.Admission)) control.Registered {
-	r := terms
+	r := terms()
 	if w.sec != nil {
 		r.Admission, r.Time = secure.Text(w.sec.admission(self, m.shown.Key, change...)), time.Now().UnixMilli()
 	}

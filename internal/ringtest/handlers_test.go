@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -136,7 +137,9 @@ func TestHandlerPanicCostsOneMessage(t *testing.T) {
 
 // A handler that was quick for long is called by the reader of its connection. It may wait all
 // the same: its node goes on relaying, and so does the rest.
-func TestQuickHandlersMayWait(t *testing.T) {
+func TestQuickHandlersMayWait(t *testing.T) { synctest.Test(t, quickHandlersMayWait) }
+
+func quickHandlersMayWait(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	waiting := make(chan struct{}, 3)

@@ -84,11 +84,13 @@ func (s *sealer) record(kind byte, body ...byte) []byte {
 // An answer to a request for new keys is written by the goroutine that reads. Were it written to an end
 // that does not read, neither a deadline nor a lease would end that.
 func TestKeyUpdateDoesNotHoldTheReader(t *testing.T) {
-	t.Run("without a writer", func(t *testing.T) { askForKeys(t, false) })
-	t.Run("with a writer that waits", func(t *testing.T) { askForKeys(t, true) })
+	for _, late := range []time.Duration{0, 100 * time.Millisecond} { // 0: just when the reader has it
+		t.Run("without a writer", func(t *testing.T) { askForKeys(t, false, late) })
+		t.Run("with a writer that waits", func(t *testing.T) { askForKeys(t, true, late) })
+	}
 }
 
-func askForKeys(t *testing.T, writes bool) {
+func askForKeys(t *testing.T, writes bool, late time.Duration) {
 	_, key, _ := ed25519.GenerateKey(nil)
 	cert, err := secure.Certificate(key, nil, nil)
 	if err != nil {
@@ -121,7 +123,7 @@ func askForKeys(t *testing.T, writes bool) {
 	ask, data := s.record(22, 24, 0, 0, 1, 1), s.record(23, 0) // KeyUpdate, update_requested
 	go func() {
 		near.Write(ask)
-		victim.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // it has read that
+		victim.SetReadDeadline(time.Now().Add(late)) // it has read that
 		near.Write(data)
 	}()
 	ended := make(chan error, 1)

@@ -14,9 +14,10 @@ type reader struct {
 	inside  atomic.Bool   // it is in Conn.Read
 	waiting atomic.Bool   // and there in the Read of the connection below, where deadlines hold
 
-	mu     sync.Mutex // guards what follows
-	timer  *time.Timer
-	closed bool
+	mu       sync.Mutex // guards what follows
+	timer    *time.Timer
+	deadline time.Time // zero: none
+	closed   bool
 }
 
 // move notes a change of a state.
@@ -33,6 +34,7 @@ const stuckGrace = 250 * time.Millisecond
 func (r *reader) due(t time.Time, stuck func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.deadline = t
 	switch {
 	case r.timer != nil && (t.IsZero() || r.closed):
 		r.timer.Stop()
@@ -44,16 +46,28 @@ func (r *reader) due(t time.Time, stuck func()) {
 	}
 }
 
-// check calls stuck if the reader stays where it is.
+// late reports whether the deadline has passed.
+func (r *reader) late() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.closed && !r.deadline.IsZero() && !time.Now().Before(r.deadline)
+}
+
+// check calls stuck if the reader stays where it is, between two reads. One that moves is looked at
+// again: the read that seemed to wait at the deadline may have brought the request.
 func (r *reader) check(stuck func()) {
 	at := r.moves.Load()
-	if r.inside.Load() && !r.waiting.Load() {
-		time.AfterFunc(stuckGrace, func() {
-			if r.moves.Load() == at {
-				stuck()
-			}
-		})
+	if !r.inside.Load() || !r.late() {
+		return
 	}
+	time.AfterFunc(stuckGrace, func() {
+		switch {
+		case r.moves.Load() != at:
+			r.check(stuck)
+		case !r.waiting.Load() && r.late():
+			stuck()
+		}
+	})
 }
 
 // close stops the timer.

@@ -500,7 +500,7 @@ class Node:
             on, self.asking, self.asleep = self.inc != 0, False, 0
             self.id, self.inc, self.terms = m["id"], m["inc"], m
             self.seen = max(self.seen, self.inc)
-            self.beat_every = m["lease_ms"] / 3000
+            self.beat_every = m["lease_ms"] / (1000 if BROKEN == "rare-beat" else 3000)
             self.next_beat, self.fresh_epoch = 0, not on
         elif t == REFUSED and m["code"] == 8:
             if BROKEN != "lives-on":
