@@ -66,7 +66,7 @@ type hub struct {
 	clock      uint64 // the greatest stamp of a message that came, or went
 	subs       map[string][]*subscription
 	store      *store
-	dropped    uint64 // messages of others, of an outbox
+	counted    Counters // of what has ended
 }
 
 func newHub(n *ringdht.Node, service string, opts []Option) *hub {

@@ -78,6 +78,7 @@ func (h *hub) beginLife() {
 	h.life = l
 	if h.retained {
 		l.fetch = fetch{number: rand.Uint64(), askers: make(map[uint64]ask), delivered: make(map[string]bool), before: h.store}
+		h.counted.Forgotten += h.store.forgotten
 		h.store = newStore()
 	}
 	l.core = broadcast.New(l.self, h.roll.epoch, append(h.roll.members(), l.self), rand.Uint64(), l)
@@ -90,6 +91,7 @@ func (h *hub) endLife() {
 	h.own = broadcast.Member{}
 	if h.life != nil {
 		h.life.cancel()
+		h.counted.add(h.life)
 		h.life = nil
 		h.announce()
 	}

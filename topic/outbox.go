@@ -57,11 +57,14 @@ func (l *life) Send(to uint64, f broadcast.Frame) {
 	o := l.outbox(to)
 	relayed := f.Kind == broadcast.Data && f.Origin != l.self
 	if relayed && o.relayed+len(f.Body) > maxRelayed {
-		l.h.dropped++
+		l.h.counted.Dropped++
 		if f.Tag == 0 {
 			return
 		}
 		f.Kind, f.Body, relayed = broadcast.Sync, nil, false
+	}
+	if f.Kind == broadcast.Data {
+		l.h.counted.Sent++
 	}
 	l.put(o, relayed, f.Append(make([]byte, 0, broadcast.MaxHeader/2+len(f.Body))))
 }
