@@ -28,6 +28,7 @@ var controls = []struct{ name, test, file, old, new string }{
 	{"a subscription stands at once", "SubscribeBeforeJoin|ExactlyOnce|Rejoins", "hub.go", "case h.life == nil || !h.life.complete:", "case h.life == nil:"},
 	{"frames for the next life go to the old one", "Rejoins", "hub.go", "l == nil || l.self.Incarnation != incarnation", "l == nil"},
 	{"no later list is looked for", "OtherServices", "hub.go", "\t\th.lookAgain()\n\t\th.mu.Lock()\n", "\t\th.mu.Lock()\n"},
+	{"another life gets again what the one before had", "RetainedAfterRejoin", "life.go", "if number > l.before[from.Incarnation] {", "if true {"},
 	{"the retained message comes twice", "RetainedOnce", "subscription.go", "at.from == s.retained.from && at.number <= s.retained.number", "false"},
 	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "if e.stamp < k.stamp ||", "if false &&"},
 	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif false {\n"},

@@ -81,7 +81,7 @@ func TestStreamThatEnds(t *testing.T) {
 		records := subscribeAll(all)
 		h := all[0].topic.hub
 		h.mu.Lock()
-		b, _ := appendEnvelope(nil, "s")
+		b, _ := appendEnvelope(nil, "s", nil)
 		b, _ = h.codec.Append(b, note{h.own.Incarnation, 1})
 		if !h.life.publish(b) {
 			t.Error("no room")
@@ -176,15 +176,15 @@ func TestRetainedOnce(t *testing.T) {
 	h := &hub{config: config{buffer: 10}, store: newStore()}
 	s := &subscription{hub: h, ready: make(chan struct{}, 1)}
 	from := broadcast.Member{ID: 1, Incarnation: 2}
-	b, _ := appendEnvelope(nil, "")
+	b, _ := appendEnvelope(nil, "", nil)
 	e, _ := parseEnvelope(b)
 	h.store.put(place{from, 7}, e)
 	h.store.give(s)
 	h.store.give(s)
 	for _, n := range []uint64{6, 7, 8} {
-		s.push(place{from, n}, nil)
+		s.push(place{from, n}, &e)
 	}
-	s.push(place{broadcast.Member{ID: 1, Incarnation: 3}, 1}, nil)
+	s.push(place{broadcast.Member{ID: 1, Incarnation: 3}, 1}, &e)
 	if len(s.buffer) != 3 {
 		t.Errorf("%d messages: %v", len(s.buffer), s.buffer)
 	}

@@ -191,10 +191,11 @@ func (l *life) dropStale(o *outbox) {
 	o.queue = kept
 }
 
-// ended tells an outbox that the member's end was told. It needs mu.
-func (l *life) ended(id uint64) {
-	delete(l.troubles, id)
-	if o := l.outboxes[id]; o != nil {
+// ended forgets a member whose end was told, and wakes its outbox. It needs mu.
+func (l *life) ended(m broadcast.Member) {
+	delete(l.troubles, m.ID)
+	delete(l.got, m.Incarnation)
+	if o := l.outboxes[m.ID]; o != nil {
 		select {
 		case o.wake <- struct{}{}:
 		default:
