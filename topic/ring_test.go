@@ -184,7 +184,7 @@ func TestSubscribeBeforeJoin(t *testing.T) {
 // Nothing waits in a circle.
 func TestLoopsThatPublish(t *testing.T) {
 	inMemory(t, func(t *testing.T, r *service) {
-		const nodes, each = 4, 1200
+		const nodes, each = 3, 600
 		all := r.start(nodes)
 		var loops sync.WaitGroup
 		for _, p := range all {

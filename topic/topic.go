@@ -20,6 +20,10 @@ type Topic[T any] struct {
 // Topic of it are its members: each gets all messages, and drops those of subjects to which it has no
 // subscription. A group that is known when nodes start is best a Topic of its own.
 //
+// When the node leaves, it waits until all members have what it has published. Topics and endpoints wind
+// up in the opposite order of their making: a handler may publish to topics that were made before its
+// endpoint.
+//
 // Call New before Join. It panics if the node has such a service, or has joined, see
 // ringdht.Node.Service.
 func New[T any](n *ringdht.Node, service string, opts ...Option) *Topic[T] {
