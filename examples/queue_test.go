@@ -3,12 +3,10 @@
 package examples_test
 
 import (
-	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -129,43 +127,13 @@ func newQueueRing(t *testing.T) *queueRing {
 	}
 	t.Parallel()
 	bin := build(t)
-	registry := start(t, "registry", filepath.Join(bin, "registry"), "-secure", "-setup", "auto", "-lease", "1s", "-grace", "10ms", "-log", "error", "127.0.0.1:0")
-	_, groups := registry.expect(`^Join with: .*(rdht1:\S+)$`)
-	return &queueRing{t, filepath.Join(bin, "queue"), groups[1]}
+	return &queueRing{t, filepath.Join(bin, "queue"), secureRing(t, bin, "1s")}
 }
 
 // start starts the program with an input. Its lines are those of both outputs.
 func (r *queueRing) start(name, input string, args ...string) *process {
 	r.t.Helper()
-	p := &process{t: r.t, name: name, cmd: exec.Command(r.binary, append(args, r.line)...), lines: make(chan string, 10000)}
-	if input != "" {
-		f, err := os.Open(input)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		defer f.Close()
-		p.cmd.Stdin = f
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	p.cmd.Stderr = p.cmd.Stdout
-	if err := p.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	go func() {
-		defer close(p.lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			p.lines <- s.Text()
-		}
-	}()
-	r.t.Cleanup(func() {
-		p.cmd.Process.Signal(syscall.SIGCONT)
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
-	})
-	return p
+	return startMerged(r.t, name, input, r.binary, append(args, r.line)...)
 }
 
 // worker starts a worker, and waits until it is in the ring.
@@ -174,27 +142,6 @@ func (r *queueRing) worker(name string, args ...string) *process {
 	p := r.start(name, "", append([]string{"-worker", "-name", name}, args...)...)
 	p.expect(`is ready\.$`)
 	return p
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// ends demands an exit status, and that one of the last lines matches.
-func (p *process) ends(status int, pattern string) {
-	p.t.Helper()
-	var rest []string
-	for line := range p.lines {
-		rest = append(rest, line)
-	}
-	p.cmd.Wait()
-	text := strings.Join(rest, "\n")
-	if got := p.cmd.ProcessState.ExitCode(); got != status || !regexp.MustCompile("(?m)"+pattern).MatchString(text) {
-		p.t.Errorf("%s ended with status %d, expected %d and %q; its last lines are\n%s", p.name, got, status, pattern, text)
-	}
 }
 
 // Workers are killed, stopped and interrupted, and so is the coordinator: each job has one result, and
