@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // secureRing starts a registry whose ring sets itself up, and returns its join line.
@@ -65,9 +66,11 @@ func (p *process) signal(s syscall.Signal) {
 // ends demands an exit status, and that the last lines match. It returns them.
 func (p *process) ends(status int, pattern string) (rest []string) {
 	p.t.Helper()
+	stuck := time.AfterFunc(2*time.Minute, func() { p.cmd.Process.Kill() })
 	for line := range p.lines {
 		rest = append(rest, line)
 	}
+	stuck.Stop()
 	p.cmd.Wait()
 	text := strings.Join(rest, "\n")
 	if got := p.cmd.ProcessState.ExitCode(); got != status || !regexp.MustCompile("(?m)"+pattern).MatchString(text) {

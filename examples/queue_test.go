@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // site is what the workers fetch from. It counts the visits of each page, and holds the pages of hold
@@ -60,8 +61,20 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // arrives waits until a page that is held is fetched.
 func (s *site) arrives(page string) {
 	s.t.Helper()
-	if got := <-s.arrived; got != page {
+	if got := s.next(); got != page {
 		s.t.Fatalf("page %s was fetched, not %s", got, page)
+	}
+}
+
+// next returns the next page that is held.
+func (s *site) next() string {
+	s.t.Helper()
+	select {
+	case page := <-s.arrived:
+		return page
+	case <-time.After(2 * time.Minute):
+		s.t.Fatal("no page that is held was fetched")
+		return ""
 	}
 }
 
@@ -214,7 +227,7 @@ func TestQueueProgramInterrupted(t *testing.T) {
 	site := newSite(t, "3", "4")
 	c := r.start("coordinator", site.jobs(10))
 	ann := r.worker("ann", "-each", "2")
-	pages := []string{<-site.arrived, <-site.arrived}
+	pages := []string{site.next(), site.next()}
 	c.signal(syscall.SIGTERM)
 	c.expect(`^queue: Interrupted: `)
 	for _, page := range pages {

@@ -21,6 +21,7 @@ import (
 
 var (
 	webTime  = flag.Duration("web.time", 0, "how long TestWebProgram restarts instances, at least each once")
+	webPause = flag.Duration("web.pause", 0, "how long it waits between two restarts")
 	webRate  = flag.Int("web.rate", 100, "how many requests it makes a second")
 	webLease = flag.String("web.lease", "20s", "the lease of its ring: a busy machine may stop a process for longer than 3 s")
 )
@@ -215,6 +216,7 @@ func TestWebProgram(t *testing.T) {
 		r.instances[i] = r.start(i)
 		r.ready(r.instances[i])
 		restarts++
+		time.Sleep(*webPause) // for figures; nothing depends on it
 	}
 	stop()
 	n := <-requests

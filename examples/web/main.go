@@ -17,7 +17,7 @@
 // /livez says that the process serves, /readyz whether to send requests here. An interrupted instance
 // (Ctrl-C, SIGTERM) is not ready from then on. It serves for -drain, until the balancer knows; answers
 // the requests under way; leaves the ring, where it answers the others; and ends. So all instances can
-// be restarted in turn.
+// be restarted in turn. A second interrupt ends it at once.
 package main
 
 import (
@@ -72,7 +72,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program
+	context.AfterFunc(ctx, func() { stop(); log.Print("Interrupted: it ends after the requests under way.") })
 	if err := serve(ctx, addr); err != nil {
 		log.Fatal(err)
 	}
@@ -132,29 +132,39 @@ type answer struct {
 	primes int
 }
 
-// primes answers a request: it asks the owner of the number. If that fails the next one is the owner.
+// primes answers a request.
 func (i *instance) primes(w http.ResponseWriter, r *http.Request) {
 	number, err := strconv.Atoi(r.PathValue("number"))
 	if err != nil || number < 0 || number > maxNumber {
 		http.Error(w, fmt.Sprintf("expected a number up to %d", maxNumber), http.StatusBadRequest)
 		return
 	}
-	if err := i.node.ReadyNow(); err != nil { // another instance may be
+	primes, owner, err := ask(r.Context(), i, Count, number)
+	if err != nil { // the client may ask another instance
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	for _, owner := range i.owners(number) {
-		ctx, cancel := context.WithTimeout(r.Context(), patience)
-		primes, err := Count.Call(ctx, i.instances, owner.ID, number)
+	w.Header().Set("X-Owner", owner.String())
+	fmt.Fprintln(w, primes)
+}
+
+// ask calls a method of the owner of a number. If that fails, the next instance is the owner: so the
+// method may run on both.
+func ask[Answer any](ctx context.Context, i *instance, method rpc.Method[int, Answer], number int) (answer Answer, owner status.MemberInfo, err error) {
+	if err := i.node.ReadyNow(); err != nil {
+		return answer, owner, err
+	}
+	err = errors.New("no instance is known")
+	for _, owner = range i.owners(number) {
+		limit, cancel := context.WithTimeout(ctx, patience)
+		answer, err = method.Call(limit, i.instances, owner.ID, number)
 		cancel()
-		if err == nil {
-			w.Header().Set("X-Owner", owner.String())
-			fmt.Fprintln(w, primes)
-			return
+		if err == nil || ctx.Err() != nil {
+			break
 		}
 		log.Printf("The owner of %d is not %v: %v", number, owner, err)
 	}
-	http.Error(w, "no instance answers", http.StatusServiceUnavailable)
+	return answer, owner, err
 }
 
 // owners returns the instances in the order in which they own a number. All instances have the same
