@@ -110,7 +110,7 @@ func build(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "programs"); built.err != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-o", built.dir, "./registry", "./messenger", "./ring", "./study")
+		build := exec.Command("go", "build", "-o", built.dir, "./registry", "./messenger", "./ring", "./study", "./queue", "./web")
 		if out, err := build.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("%v: %w\n%s", build, err, out)
 		}

@@ -41,13 +41,6 @@ func TestSendProgram(t *testing.T) {
 	p.exits()
 }
 
-func TestWorkersProgram(t *testing.T) {
-	t.Parallel()
-	p := start(t, "workers", buildSmall(t, "workers"))
-	p.expect(`^17984 primes below 200000, counted by 4 workers$`)
-	p.exits()
-}
-
 func TestChatProgram(t *testing.T) {
 	t.Parallel()
 	binary, addr := buildSmall(t, "chat"), freeAddr(t)

@@ -4,7 +4,7 @@
 //	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 //	health.Limit(server, 256)
 //
-// A program that waits in [github.com/x/ringdht.Node.Join] for its registry must answer /healthz
+// A program that waits in [github.com/x/ringdht.Node.Join] for its registry must answer /livez
 // meanwhile, or it is restarted for nothing. So start the server first, see the example of [Handler].
 //
 // The answers are lines of plain text. Nothing is authenticated, so the reason of a 503 is seen by
@@ -27,10 +27,10 @@ const maxReason = 512
 // patience bounds the reading of a request's body, and the writing of its answer.
 const patience = 5 * time.Second
 
-// Handler answers GET and HEAD of two paths:
+// Handler answers GET and HEAD of these paths:
 //
-//	/healthz  200 "ok": the process serves. Restart it if there is no answer.
-//	/readyz   200 "ready" if ready returns nil, otherwise 503 and the error.
+//	/livez   200 "ok": the process serves. Restart it if there is no answer. /healthz is the same.
+//	/readyz  200 "ready" if ready returns nil, otherwise 503 and the error.
 //
 // It calls ready at each request, on the request's goroutine, so ready should not wait.
 // [github.com/x/ringdht.Node.ReadyNow] and [github.com/x/ringdht.Registry.ReadyNow] suit. A node
@@ -38,9 +38,11 @@ const patience = 5 * time.Second
 // the call of Leave on, before it closes its listener.
 func Handler(ready func() error) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, r, http.StatusOK, "ok")
-	})
+	for _, live := range []string{"GET /livez", "GET /healthz"} {
+		mux.HandleFunc(live, func(w http.ResponseWriter, r *http.Request) {
+			answer(w, r, http.StatusOK, "ok")
+		})
+	}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := ready(); err != nil {
 			answer(w, r, http.StatusServiceUnavailable, reason(err))

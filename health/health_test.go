@@ -28,6 +28,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/healthz", nil, 200, "ok\n"},
 		{"GET", "/healthz", io.EOF, 200, "ok\n"},
 		{"HEAD", "/healthz", nil, 200, ""},
+		{"GET", "/livez", io.EOF, 200, "ok\n"},
 		{"GET", "/readyz", nil, 200, "ready\n"},
 		{"GET", "/readyz", errors.New("no\r\n\x1b[2Jtable"), 503, "no   [2Jtable\n"},
 		{"GET", "/readyz", errors.New(long), 503, long[:maxReason] + "...\n"},

@@ -1,0 +1,206 @@
+// Web is a service of several instances that share a cache: GET /primes/N counts the primes up to N. Each
+// N has an owner among the instances, which counts once and keeps the answer; all others ask it. In
+// terminals of their own, up to 8085:
+//
+//	go run ./examples/registry -setup auto 12345
+//	go run ./examples/web -http localhost:8081 localhost:12345
+//	go run ./examples/web -http localhost:8082 localhost:12345
+//	curl -i localhost:8081/primes/1000000
+//
+// In a secure ring the registry's join line takes the place of localhost:12345; the variable
+// RINGDHT_JOIN keeps it off the command line.
+//
+// If an owner leaves or dies, the numbers that it owned have other owners, which count again: a cache
+// may. So a request is answered as long as an instance is there. State that must not be lost, such as
+// a basket, would have to be handed over or stored elsewhere.
+//
+// /livez says that the process serves, /readyz whether to send requests here. An interrupted instance
+// (Ctrl-C, SIGTERM) is not ready from then on. It serves for -drain, until the balancer knows; answers
+// the requests under way; leaves the ring, where it answers the others; and ends. So all instances can
+// be restarted in turn. A second interrupt ends it at once.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"log"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/health"
+	"github.com/x/ringdht/rpc"
+	"github.com/x/ringdht/status"
+)
+
+const (
+	Count     = rpc.Method[int, int]("count") // a number, and how many primes there are up to it
+	maxNumber = 1_000_000
+	maxKept   = 10_000          // answers
+	patience  = 5 * time.Second // with an owner
+)
+
+var (
+	listen = flag.String("http", "localhost:8081", "the `host:port` of the service")
+	name   = flag.String("name", "", "the `name` of this instance, which no other node may have")
+	drain  = flag.Duration("drain", 0, "how long to serve on when interrupted: until the balancer has asked /readyz again")
+	grace  = flag.Duration("grace", 10*time.Second, "how long the requests under way may take then")
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("web: ")
+	slog.SetLogLoggerLevel(slog.LevelWarn)
+	flag.Usage = func() { log.Print("usage: web [flags] host:port (or a join line)"); flag.PrintDefaults() }
+	flag.Parse()
+	addr := cmp.Or(flag.Arg(0), os.Getenv("RINGDHT_JOIN"))
+	if addr == "" || flag.NArg() > 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() { stop(); log.Print("Interrupted: it ends after the requests under way.") })
+	if err := serve(ctx, addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// serve is an instance's life.
+func serve(ctx context.Context, addr string) error {
+	n := ringdht.NewNode(ringdht.WithName(*name), ringdht.WithRetry(), ringdht.WithLogger(slog.Default()))
+	i := &instance{node: n, instances: rpc.New(n, "primes"), kept: make(map[int]*answer)}
+	Count.Handle(i.instances, i.count)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /primes/{number}", i.primes)
+	mux.Handle("/", health.Handler(func() error { // it answers before the node has joined
+		if ctx.Err() != nil {
+			return errors.New("it is about to leave")
+		}
+		return n.ReadyNow()
+	}))
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	defer server.Close()
+	go server.Serve(l)
+	log.Printf("Serving at http://%s/", l.Addr())
+	go func() {
+		if n.Ready(ctx) == nil {
+			log.Printf("Node %v is ready.", n.Self())
+		}
+	}()
+
+	ring, leave := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { // the node leaves last: requests need it
+		time.Sleep(*drain)
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), *grace)
+		defer cancel()
+		server.Shutdown(end)
+		leave()
+	})
+	return n.Serve(ring, *grace, addr)
+}
+
+// instance is a member of the service.
+type instance struct {
+	node      *ringdht.Node
+	instances *rpc.Endpoint
+
+	mu   sync.Mutex
+	kept map[int]*answer // of the numbers that this instance owns
+}
+
+// answer is counted once. Requests for it wait meanwhile.
+type answer struct {
+	once   sync.Once
+	primes int
+}
+
+// primes answers a request.
+func (i *instance) primes(w http.ResponseWriter, r *http.Request) {
+	number, err := strconv.Atoi(r.PathValue("number"))
+	if err != nil || number < 0 || number > maxNumber {
+		http.Error(w, fmt.Sprintf("expected a number up to %d", maxNumber), http.StatusBadRequest)
+		return
+	}
+	primes, owner, err := ask(r.Context(), i, Count, number)
+	if err != nil { // the client may ask another instance
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("X-Owner", owner.String())
+	fmt.Fprintln(w, primes)
+}
+
+// ask calls a method of the owner of a number. If that fails, the next instance is the owner: so the
+// method may run on both.
+func ask[Answer any](ctx context.Context, i *instance, method rpc.Method[int, Answer], number int) (answer Answer, owner status.MemberInfo, err error) {
+	if err := i.node.ReadyNow(); err != nil {
+		return answer, owner, err
+	}
+	err = errors.New("no instance is known")
+	for _, owner = range i.owners(number) {
+		limit, cancel := context.WithTimeout(ctx, patience)
+		answer, err = method.Call(limit, i.instances, owner.ID, number)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		log.Printf("The owner of %d is not %v: %v", number, owner, err)
+	}
+	return answer, owner, err
+}
+
+// owners returns the instances in the order in which they own a number. All instances have the same
+// order as long as they know the same members. If one goes, only the numbers that it owned move.
+func (i *instance) owners(number int) []status.MemberInfo {
+	weight := func(m status.MemberInfo) uint64 {
+		h := fnv.New64a()
+		fmt.Fprintf(h, "%d %s", number, cmp.Or(m.Name, m.ID.String())) // a restart keeps the name
+		return h.Sum64()
+	}
+	members, _ := i.instances.Service().Members()
+	slices.SortFunc(members, func(a, b status.MemberInfo) int { return cmp.Compare(weight(a), weight(b)) })
+	return members
+}
+
+// count handles a request of another instance, or of this one.
+func (i *instance) count(_ context.Context, number int) (int, error) {
+	i.mu.Lock()
+	a := i.kept[number]
+	if a == nil {
+		a = new(answer)
+		i.kept[number] = a
+	}
+	for other := range i.kept { // in no order
+		if len(i.kept) <= maxKept {
+			break
+		}
+		delete(i.kept, other)
+	}
+	i.mu.Unlock()
+	a.once.Do(func() {
+		for p := range int64(number + 1) {
+			if big.NewInt(p).ProbablyPrime(0) {
+				a.primes++
+			}
+		}
+	})
+	return a.primes, nil
+}
