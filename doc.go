@@ -5,7 +5,7 @@
 //
 // Seven steps teach the library. Each is an example on its page, a whole program to copy and run:
 //
-//  1. Two nodes, and a message between them: the example of this package.
+//  1. Two nodes, and a message between them: the example at the end of this text.
 //  2. Requests, with answers and errors: package [github.com/x/ringdht/rpc].
 //  3. Names, tags, and members that come and go: [WithName].
 //  4. Topics, from one node to many: package [github.com/x/ringdht/topic].
@@ -13,7 +13,7 @@
 //  6. A ring across machines: [Node.Serve].
 //  7. A secure ring: [WithSecurity].
 //
-// On a terminal "go doc -http" shows them. Package [status] has what nodes and registries show.
+// The command "go doc -http" shows them, too. Package [status] has what nodes and registries show.
 //
 // # The model
 //

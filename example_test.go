@@ -56,13 +56,6 @@ func Example() {
 	// handled
 }
 
-// check ends the program if there is an error.
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
 // Step 3 of the course: names, tags, and the members that come and go. IDs are drawn anew when a
 // program starts, so programs find each other by name.
 //
@@ -393,4 +386,11 @@ func ExampleNode_Status() {
 	// Output:
 	// 5 members, 2 links
 	// sent 4 dropped 0
+}
+
+// check ends the program if there is an error.
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
 }

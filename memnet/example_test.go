@@ -15,11 +15,15 @@ import (
 //
 // The section "In a test" has the same as a test in virtual time, with a node that is cut off.
 //
-// Try: send the messages with Cast in the place of Send, which repeats nothing. Next: a ring across
-// machines, [ringdht.Node.Serve].
+// Try: lose two writes of five, and measure the time. Next: a ring across machines, [github.com/x/ringdht.Node.Serve].
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	check := func(err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
 	network := memnet.New(42) // the seed decides what is lost
 
 	// Each node has a host of its own. Otherwise this is step 1.
@@ -50,10 +54,4 @@ func Example() {
 	check(ann.Flush(ctx)) // all handlers have returned, so this goroutine may read what they wrote
 	fmt.Println(count, "messages arrived, in order:", inOrder)
 	// Output: 100 messages arrived, in order: true
-}
-
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
 }

@@ -57,26 +57,6 @@ func Example() {
 	// no handler: true
 }
 
-// startRing makes a ring of nodes, as in step 1.
-func startRing(ctx context.Context, nodes ...*ringdht.Node) *ringdht.Registry {
-	registry, err := ringdht.NewRegistry()
-	check(err)
-	addr, err := registry.Listen(ctx, "127.0.0.1:0")
-	check(err)
-	for _, n := range nodes {
-		check(n.Join(ctx, addr.String()))
-	}
-	_, err = registry.Setup(ctx, 0)
-	check(err)
-	return registry
-}
-
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
 // Middleware sees each call at both ends. Metadata goes along with the request.
 func ExampleWithMiddleware() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -101,4 +81,24 @@ func ExampleWithMiddleware() {
 	// Output:
 	// serving=true words/count for ada: 2
 	// serving=false words/count for ada: 2
+}
+
+// startRing makes a ring of nodes, as in step 1.
+func startRing(ctx context.Context, nodes ...*ringdht.Node) *ringdht.Registry {
+	registry, err := ringdht.NewRegistry()
+	check(err)
+	addr, err := registry.Listen(ctx, "127.0.0.1:0")
+	check(err)
+	for _, n := range nodes {
+		check(n.Join(ctx, addr.String()))
+	}
+	_, err = registry.Setup(ctx, 0)
+	check(err)
+	return registry
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
 }
