@@ -29,6 +29,7 @@ var layers = [][]string{
 	{"internal/unwrap"},
 	{"."},
 	{"internal/ringtest", "dashboard", "health", "rpc"},
+	{"topic"},
 }
 
 // outside lists what a package may import from other modules.
@@ -100,12 +101,14 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 	case test && to == "internal/leaks":
 		return true
 	case strings.HasPrefix(from, "examples"): // what users can do, but for the study, which has no nodes
-		return to == "." || to == "status" || to == "memnet" || to == "health" || strings.HasPrefix(to, "examples/internal/") ||
+		return to == "." || to == "status" || to == "memnet" || to == "health" || to == "rpc" || to == "topic" || strings.HasPrefix(to, "examples/internal/") ||
 			from == "examples/study" && to == "internal/ring" || from == "examples/internal/page" && to == "dashboard"
 	case from == "dashboard": // what users can do
 		return to == "." || to == "status" || test && (to == "memnet" || to == "internal/ringtest")
 	case from == "rpc": // what users can do
 		return to == "." || to == "status" || test && (to == "rpc" || to == "memnet" || to == "internal/ringtest")
+	case from == "topic": // the same, and its pure core
+		return to == "." || to == "status" || to == "topic/internal/broadcast" || test && (to == "topic" || to == "memnet" || to == "internal/ringtest")
 	case tops[from] != nil:
 		return slices.Contains(tops[from], to)
 	}

@@ -48,6 +48,7 @@ var controls = []struct {
 	{1, "one round, and no other", "publisher.go", "if o.lo < o.next {", "if false {"},
 	{1, "a round frees what it did not ask for", "publisher.go", "for o.lo <= round.upTo {", "for o.lo < o.next {"},
 	{1, "settled at once", "node.go", "if d.waits = d.upTo >= n.own.lo; d.waits {", "if false {"},
+	{1, "the eldest of a child's range is not told on", "duty.go", "\t\ts.eldest = elder{f.Origin, f.Number}\n", "\t\t_ = f\n"},
 	{1, "a range ends before its end", "view.go", "end = v[(first+2*at-1)%len(v)].ID", "end = v[(first+2*at-2)%len(v)].ID"},
 	{1, "no last child of a range", "view.go", "for at := 1; at <= n; at *= 2 {", "for at := 1; at < n; at *= 2 {"},
 	{1, "a range over zero is empty", "view.go", "\tif from > limit {\n\t\tn += len(v)\n\t}\n", ""},

@@ -43,7 +43,8 @@
 //	Sync    Do you have all messages up to a number? Where one is missing the member asks the
 //	        publisher itself (Need), and answers when it has come.
 //	Agree   Do you know this newcomer?
-//	Settle  Have all messages that you have published so far arrived?
+//	Settle  Have all messages that you have published so far arrived? The answers name the eldest
+//	        member of their range. It has what was published to all members while it is one.
 //
 // A question has an epoch: that of the latest join that its origin knows, or of the join of the member
 // that passes it on, if that is later. A member with an older list

@@ -14,8 +14,15 @@ type duty struct {
 	epoch  uint64
 	parent uint64 // the node that asked, with tag, unless origin is this node
 	tag    uint64
-	open   int  // shares
-	waits  bool // for this node itself
+	open   int   // shares
+	waits  bool  // for this node itself
+	eldest elder // Settle: of those that have answered
+}
+
+// elder is a member, with the epoch of its first list.
+type elder struct {
+	Member
+	joined uint64
 }
 
 // share is the part of a duty that a child answers for.
@@ -61,25 +68,28 @@ func (n *Node) settle(d *duty) {
 	switch {
 	case d == nil || d.waits || d.open > 0:
 	case d.origin != n.self:
-		n.out.Send(d.parent, Frame{Kind: Confirm, Tag: d.tag})
+		n.out.Send(d.parent, Frame{Kind: Confirm, Tag: d.tag, Origin: d.eldest.Member, Number: d.eldest.joined})
 	case d.kind == Sync:
 		n.confirmed(d)
 	case d.kind == Agree:
 		n.standing = true
 		n.out.Stands()
 	case d.kind == Settle:
-		n.out.Settled()
+		n.out.Settled(d.eldest.Member)
 	}
 }
 
 // handleConfirm closes a share.
-func (n *Node) handleConfirm(tag uint64) {
-	s, ok := n.shares[tag]
+func (n *Node) handleConfirm(f Frame) {
+	s, ok := n.shares[f.Tag]
 	if !ok {
 		return // others answer for the range by now; or an earlier incarnation of this ID had asked
 	}
-	delete(n.shares, tag)
+	delete(n.shares, f.Tag)
 	s.open--
+	if s.kind == Settle && f.Number < s.eldest.joined {
+		s.eldest = elder{f.Origin, f.Number}
+	}
 	n.settle(s.duty)
 }
 

@@ -40,7 +40,7 @@ func (m *clockedNode) Send(to uint64, f Frame) {
 func (m *clockedNode) Deliver(Member, uint64, uint64, []byte) { m.got++; m.at = append(m.at, m.c.tick) }
 func (m *clockedNode) Confirmed(uint64)                       { m.done = m.c.tick }
 func (m *clockedNode) Stands()                                {}
-func (m *clockedNode) Settled()                               {}
+func (m *clockedNode) Settled(Member)                         {}
 
 // newClocked makes a service whose lists differ: each node knows each of the first newcomers only
 // with a chance of one half, but for those that stand, which it must know.

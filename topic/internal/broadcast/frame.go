@@ -22,7 +22,8 @@ const (
 	Agree
 	// Settle asks each member of the range whether all that it has published so far has arrived.
 	Settle
-	// Confirm answers the frame with this Tag: yes, the whole range.
+	// Confirm answers the frame with this Tag: yes, the whole range. To a Settle it names the eldest
+	// member of the range, Origin, and the epoch of its first list, Number.
 	Confirm
 	// Need asks Origin for its messages Number to Last.
 	Need

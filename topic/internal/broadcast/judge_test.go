@@ -120,11 +120,16 @@ func (j *judge) have(p *proc, number uint64) {
 }
 
 // Settled is [Output].
-func (p *proc) Settled() {
+func (p *proc) Settled(eldest Member) {
 	j, a := p.w.judge, p.w.judge.at[p]
-	j.w.log("%v: all is settled", p)
+	j.w.log("%v: all is settled, the eldest is %v", p, eldest)
 	if !p.listed() {
 		return
+	}
+	for _, q := range j.w.listed {
+		if q.running && q.joinEpoch < j.w.byInc[eldest.Incarnation].joinEpoch {
+			j.fail("%v takes %v for the eldest, and %v is older", p, eldest, q)
+		}
 	}
 	for _, of := range j.w.listed {
 		before := a.first(of) - 1 // published before p stood

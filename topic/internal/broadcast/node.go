@@ -1,5 +1,7 @@
 package broadcast
 
+import "slices"
+
 // What a node keeps at most.
 const (
 	maxLog       = 1024    // messages that are not confirmed: [Node.Room] says no
@@ -24,8 +26,9 @@ type Output interface {
 	Confirmed(number uint64)
 	// Stands says that all members know this node. It may publish, and misses nothing from now on.
 	Stands()
-	// Settled answers [Node.Settle].
-	Settled()
+	// Settled answers [Node.Settle]. eldest is the member whose first list is the oldest one, of those
+	// that have answered; the node itself if no member has an older one.
+	Settled(eldest Member)
 }
 
 // Counters counts what is not the usual way of a message.
@@ -82,6 +85,9 @@ func New(self Member, epoch uint64, members []Member, tag uint64, out Output) *N
 // Standing reports whether all members know this node.
 func (n *Node) Standing() bool { return n.standing }
 
+// Waits reports whether there are questions that wait for a later list.
+func (n *Node) Waits() bool { return len(n.early) > 0 }
+
 // Unconfirmed is the number of own messages that a member may lack.
 func (n *Node) Unconfirmed() int { return len(n.own.log) }
 
@@ -89,7 +95,7 @@ func (n *Node) Unconfirmed() int { return len(n.own.log) }
 // answer: all members have it. Then any of them has the latest message of each subject that was
 // published before this node stood.
 func (n *Node) Settle() {
-	d := &duty{kind: Settle, origin: n.self, epoch: n.latestJoin}
+	d := &duty{kind: Settle, origin: n.self, epoch: n.latestJoin, eldest: elder{n.self, n.joined}}
 	n.spreadAll(d, d.frame())
 }
 
@@ -115,6 +121,10 @@ func (n *Node) Change(epoch uint64, joined, left, died []Member) {
 		n.forget(n.departed[0])
 	}
 	for _, m := range joined {
+		if s := n.sources[m.Incarnation]; s != nil && s.left { // it had not ended
+			s.left = false
+			n.departed = slices.DeleteFunc(n.departed, func(d Member) bool { return d == m })
+		}
 		n.view = n.view.with(m)
 		n.latestJoin = max(n.latestJoin, epoch)
 	}
@@ -137,7 +147,7 @@ func (n *Node) Handle(from uint64, f Frame) {
 	}
 	switch f.Kind {
 	case Confirm:
-		n.handleConfirm(f.Tag)
+		n.handleConfirm(f)
 	case Need:
 		n.repair(from, f)
 	case Data, Sync, Agree, Settle:
@@ -199,7 +209,7 @@ func (n *Node) takeUp(s *source, from uint64, f Frame) {
 	d := &duty{kind: f.Kind, origin: f.Origin, upTo: f.Number, epoch: max(f.Epoch, n.joined), parent: from, tag: f.Tag}
 	switch {
 	case f.Kind == Settle:
-		d.upTo = n.own.next - 1
+		d.upTo, d.eldest = n.own.next-1, elder{n.self, n.joined}
 		if d.waits = d.upTo >= n.own.lo; d.waits {
 			n.own.settling = append(n.own.settling, d)
 		}

@@ -80,7 +80,7 @@ func (r *record) Deliver(from Member, number, missed uint64, _ []byte) {
 }
 func (r *record) Confirmed(uint64) {}
 func (r *record) Stands()          {}
-func (r *record) Settled()         {}
+func (r *record) Settled(Member)   {}
 
 // pair is a node that stands, and another member.
 func pair() (*Node, *record, Member) {
@@ -161,7 +161,7 @@ func (q *quiet) Send(uint64, Frame)                     { q.sent++ }
 func (q *quiet) Deliver(Member, uint64, uint64, []byte) {}
 func (q *quiet) Confirmed(uint64)                       {}
 func (q *quiet) Stands()                                {}
-func (q *quiet) Settled()                               {}
+func (q *quiet) Settled(Member)                         {}
 
 // large is a node of a service with 1,000 members, with the range of half of them, and a publisher.
 func large() (*Node, *quiet, Frame) {

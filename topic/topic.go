@@ -1,0 +1,99 @@
+package topic
+
+import (
+	"context"
+	"iter"
+
+	"github.com/x/ringdht"
+)
+
+// Topic publishes messages with values of a type, and receives those of others. Its methods are safe
+// for concurrent use. All programs with a Topic of one service must have the same type of values.
+type Topic[T any] struct {
+	hub *hub
+}
+
+// New returns a Topic of a node. It registers the service of this name. All nodes that have made a
+// Topic of it are its members: each gets all messages, and drops those of subjects to which it has no
+// subscription. A group that is known when nodes start is best a Topic of its own.
+//
+// Call New before Join. It panics if the node has such a service, or has joined, see
+// ringdht.Node.Service.
+func New[T any](n *ringdht.Node, service string, opts ...Option) *Topic[T] {
+	return &Topic[T]{newHub(n, service, opts)}
+}
+
+// Publish sends a message to all subscriptions to the subject, also those of this node. The node's
+// codec encodes the value; a subject has at most 255 bytes.
+//
+// Publish waits for no subscriber. It waits, until ctx ends, until all members know this node, which
+// takes place once in a node's life, so it may be called before Join. And it waits while 1,024 of this
+// node's messages, or 1 MiB of them, are on their way to members. If it returns nil the message is
+// accepted, see the package comment for what that promises; what a node publishes shortly before it
+// dies or is declared dead may reach some subscribers or none.
+//
+// After any error nothing was published. The error matches the cause of ctx; [ringdht.ErrTooLarge] if
+// the message is longer than the ring allows, see ringdht.WithMaxPayload; [ringdht.ErrNotMember] if
+// the node is about to leave; and [ringdht.ErrClosed].
+func (t *Topic[T]) Publish(ctx context.Context, subject string, v T) error {
+	return t.hub.publish(ctx, subject, v)
+}
+
+// Subscribe returns a subscription to a subject. It waits, until ctx ends, until all members know this
+// node: from then on the subscription gets all that any member publishes after Subscribe has returned.
+// That takes place once in a node's life. Before Join it waits for Join too.
+//
+// Of a Topic with [WithRetained] the latest message of the subject comes first, if there is one.
+//
+// The error matches the cause of ctx, [ringdht.ErrNotMember] if the node is about to leave, and
+// [ringdht.ErrClosed].
+func (t *Topic[T]) Subscribe(ctx context.Context, subject string) (*Subscription[T], error) {
+	s, err := t.hub.subscribe(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	return &Subscription[T]{s}, nil
+}
+
+// Message is a published value, as a subscription gets it.
+type Message[T any] struct {
+	Subject string
+	Source  ringdht.ID // the node that published it
+	Value   T
+	// Missed is how many messages the subscription has lost since the one before: the loop was slow
+	// and the buffer full, or the value could not be decoded as a T. Messages that were published
+	// before Subscribe returned, of any subject, may count too.
+	Missed uint64
+}
+
+// Subscription gets the messages of one subject. Its methods are safe for concurrent use.
+type Subscription[T any] struct{ s *subscription }
+
+// All yields the messages, on the caller's goroutine, until ctx ends, the subscription is closed, or
+// the node is: then it yields those that have come, and ends. The loop may publish. Several loops
+// share the messages.
+//
+// If the node is declared dead and joins again ([ringdht.ErrEvicted]), the subscription goes on when all
+// members know its new incarnation. Messages between are not delivered, and not in Missed; Node.Watch
+// tells of it. Of a Topic with [WithRetained] the latest message comes again then, if it is another.
+func (s *Subscription[T]) All(ctx context.Context) iter.Seq[Message[T]] {
+	return func(yield func(Message[T]) bool) {
+		for {
+			d, ok := s.s.next(ctx)
+			if !ok {
+				return
+			}
+			m := Message[T]{Subject: s.s.subject, Source: ringdht.ID(d.from.ID), Missed: d.missed}
+			if err := s.s.hub.codec.Decode(d.value, &m.Value); err != nil {
+				s.s.undo(d)
+				continue
+			}
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// Close ends the subscription. What is in its buffer is dropped. A closed subscription stays closed.
+func (s *Subscription[T]) Close() { s.s.close() }
