@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/x/ringdht"
@@ -36,7 +37,19 @@ func New[T any](n *ringdht.Node, service string, opts ...Option) *Topic[T] {
 // the message is longer than the ring allows, see ringdht.WithMaxPayload; [ringdht.ErrNotMember] if
 // the node is about to leave; and [ringdht.ErrClosed].
 func (t *Topic[T]) Publish(ctx context.Context, subject string, v T) error {
-	return t.hub.publish(ctx, subject, v)
+	b, err := appendEnvelope(nil, subject)
+	if err == nil {
+		if b, err = t.hub.codec.Append(b, v); err != nil {
+			err = fmt.Errorf("encoding a %T: %w", v, err)
+		}
+	}
+	if err == nil {
+		err = t.hub.publish(ctx, b)
+	}
+	if err != nil {
+		return fmt.Errorf("topic %q: publishing to %.80q: %w", t.hub.service.Name(), subject, err)
+	}
+	return nil
 }
 
 // Subscribe returns a subscription to a subject. It waits, until ctx ends, until all members know this
@@ -50,7 +63,7 @@ func (t *Topic[T]) Publish(ctx context.Context, subject string, v T) error {
 func (t *Topic[T]) Subscribe(ctx context.Context, subject string) (*Subscription[T], error) {
 	s, err := t.hub.subscribe(ctx, subject)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("topic %q: subscribing to %.80q: %w", t.hub.service.Name(), subject, err)
 	}
 	return &Subscription[T]{s}, nil
 }

@@ -1,0 +1,191 @@
+package topic
+
+import (
+	"errors"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/topic/internal/broadcast"
+)
+
+const (
+	maxRelayed = 4 << 20  // bytes of messages of others in an outbox
+	maxTaken   = 64       // frames that one SendBatch gets
+	takenBytes = 64 << 10 // of them, or one frame
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 2 * time.Second
+)
+
+// outbox has the frames for one member, in order. Its goroutine sends them, and exists only while there
+// are any. So what the core decides waits for no window, and one member that takes nothing holds up no
+// other.
+//
+//	empty ─ frame ─▶ sending ─ all accepted ─▶ empty, forgotten
+//	                   │ ▲
+//	                   │ └─ after a while, or when the member's end is told
+//	                   └─ member gone, or refuses ─▶ waiting
+//
+// The hub's mu guards it. Questions, answers and the node's own messages are never dropped: the core
+// bounds them. Of messages of others at most maxRelayed wait. Beyond it they are dropped, and a message
+// that is a question as well goes on as a question. The next question about that publisher finds
+// what is missing.
+type outbox struct {
+	to      uint64
+	queue   []item
+	relayed int           // bytes of queue that may be dropped
+	sending bool          // there is a goroutine
+	wake    chan struct{} // of one slot: the member's end was told
+}
+
+// item is an encoded frame.
+type item struct {
+	life    uint64 // the receiver's incarnation when it was sent
+	relayed bool
+	b       []byte
+}
+
+// Send is [broadcast.Output]. It needs mu.
+func (l *life) Send(to uint64, f broadcast.Frame) {
+	o := l.outbox(to)
+	relayed := f.Kind == broadcast.Data && f.Origin != l.self
+	if relayed && o.relayed+len(f.Body) > maxRelayed {
+		l.h.dropped++
+		if f.Tag == 0 {
+			return
+		}
+		f.Kind, f.Body, relayed = broadcast.Sync, nil, false
+	}
+	l.put(o, relayed, f.Append(make([]byte, 0, broadcast.MaxHeader/2+len(f.Body))))
+}
+
+// outbox returns the one for a member. It needs mu.
+func (l *life) outbox(to uint64) *outbox {
+	o := l.outboxes[to]
+	if o == nil {
+		o = &outbox{to: to, wake: make(chan struct{}, 1)}
+		l.outboxes[to] = o
+	}
+	return o
+}
+
+// put needs mu.
+func (l *life) put(o *outbox, relayed bool, b []byte) {
+	if !o.sending {
+		o.sending = true
+		go l.deliverFrom(o)
+	}
+	o.queue = append(o.queue, item{l.h.roll.told[o.to], relayed, b})
+	if relayed {
+		o.relayed += len(b)
+	}
+}
+
+// deliverFrom sends what an outbox has, until it has nothing.
+func (l *life) deliverFrom(o *outbox) {
+	backoff := minBackoff
+	for {
+		batch := l.peek(o)
+		if len(batch) == 0 {
+			return
+		}
+		accepted, err := l.h.service.SendBatch(l.ctx, ringdht.ID(o.to), batch)
+		switch {
+		case errors.Is(err, ringdht.ErrTooLarge):
+			accepted++ // of a member with longer messages than the ring has
+		case errors.Is(err, ringdht.ErrClosed), errors.Is(err, ringdht.ErrNotMember), errors.Is(err, ringdht.ErrEvicted):
+			l.cancel()
+		}
+		l.accepted(o, accepted, isGone(err))
+		if err == nil || accepted > 0 {
+			backoff = minBackoff
+			continue
+		}
+		select {
+		case <-time.After(backoff):
+		case <-o.wake:
+		case <-l.ctx.Done():
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// isGone reports whether an error of Send says that the sink's incarnation is over, or about to be.
+func isGone(err error) bool {
+	return errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ringdht.ErrGone) || errors.Is(err, ringdht.ErrNoService)
+}
+
+// peek returns the next frames, none if the life has ended.
+func (l *life) peek(o *outbox) (batch [][]byte) {
+	l.h.mu.Lock()
+	defer l.h.mu.Unlock()
+	if l.ctx.Err() != nil || l.h.n.Incarnation() != l.self.Incarnation {
+		o.queue, o.relayed = nil, 0
+	}
+	bytes := 0
+	for _, it := range o.queue[:min(len(o.queue), maxTaken)] {
+		if bytes += len(it.b); bytes > takenBytes && len(batch) > 0 {
+			break
+		}
+		batch = append(batch, it.b)
+	}
+	if len(batch) == 0 { // and another goroutine follows when there is more
+		delete(l.outboxes, o.to)
+	}
+	return batch
+}
+
+// accepted removes frames that are on their way. If the member's incarnation may be over, those for
+// an incarnation that is not on the list go too: the core asks others instead.
+func (l *life) accepted(o *outbox, frames int, gone bool) {
+	l.h.mu.Lock()
+	defer l.h.mu.Unlock()
+	for i, it := range o.queue[:min(frames, len(o.queue))] {
+		o.drop(it)
+		o.queue[i] = item{}
+	}
+	o.queue = o.queue[min(frames, len(o.queue)):]
+	if gone {
+		l.dropStale(o)
+	}
+}
+
+func (o *outbox) drop(it item) {
+	if it.relayed {
+		o.relayed -= len(it.b)
+	}
+}
+
+// dropStale needs mu.
+func (l *life) dropStale(o *outbox) {
+	now, ok := l.h.roll.told[o.to]
+	var kept []item
+	for _, it := range o.queue {
+		if ok && it.life == now {
+			kept = append(kept, it)
+		} else {
+			o.drop(it)
+		}
+	}
+	o.queue = kept
+}
+
+// ended tells an outbox that the member's end was told. It needs mu.
+func (l *life) ended(id uint64) {
+	if o := l.outboxes[id]; o != nil {
+		select {
+		case o.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// takeBack takes frames that a stream has left, though their sink may live. It needs mu.
+func (l *life) takeBack(to uint64, bodies [][]byte) {
+	for _, b := range bodies {
+		if f, err := broadcast.Parse(b); err == nil {
+			l.core.Undelivered(to, f)
+		} else {
+			l.put(l.outbox(to), false, b)
+		}
+	}
+}
