@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"fmt"
 	"go/doc"
 	"go/doc/comment"
 	"go/format"
@@ -19,6 +20,7 @@ var steps = []struct{ begins, file, example string }{
 	{"Step 1 of the course", "example_test.go", ""},
 	{"Step 2 of the course", "rpc/example_test.go", ""},
 	{"Step 3 of the course", "example_test.go", "WithName"},
+	{"Step 4 of the course", "topic/example_test.go", ""},
 	{"Step 5 of the course", "memnet/example_test.go", ""},
 	{"Step 6 of the course", "example_test.go", "Node_Serve"},
 	{"Step 7 of the course", "example_test.go", "WithSecurity"},
@@ -33,17 +35,26 @@ func TestCourseInAFreshModule(t *testing.T) {
 	}
 	dir := freshModule(t)
 	fset := token.NewFileSet()
-	for _, s := range steps {
+	var pages []*doc.Example
+	for i, s := range steps {
 		example := exampleOf(t, fset, s.begins, s.file, s.example)
 		var program strings.Builder
 		if err := format.Node(&program, fset, example.Play); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, "main.go"), program.String())
-		cmd := exec.Command("go", "run", ".")
-		cmd.Dir, cmd.Stderr = dir, os.Stderr
-		if out, err := cmd.Output(); err != nil || string(out) != example.Output {
-			t.Errorf("%s, example %q: %v; it printed\n%sand the page says\n%s", s.file, s.example, err, out, example.Output)
+		write(t, filepath.Join(dir, fmt.Sprint("step", i), "main.go"), program.String())
+		pages = append(pages, example)
+	}
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", "./...")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+	for i, page := range pages {
+		cmd := exec.Command(filepath.Join(dir, "bin", fmt.Sprint("step", i)))
+		cmd.Stderr = os.Stderr
+		if out, err := cmd.Output(); err != nil || string(out) != page.Output {
+			t.Errorf("%s: %v; it printed\n%sand the page says\n%s", steps[i].begins, err, out, page.Output)
 		}
 	}
 
