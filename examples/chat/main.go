@@ -37,8 +37,9 @@ import (
 )
 
 const (
-	service = "chat"           // of all nodes that chat
-	grace   = 10 * time.Second // to leave in order
+	service  = "chat"           // of all nodes that chat
+	patience = time.Second      // then the program says what it waits for
+	grace    = 10 * time.Second // to leave in order
 )
 
 // line is what a member says in a room. The node's codec carries it, msgpack by default.
@@ -72,7 +73,7 @@ func run(ctx context.Context, at, name, room string, in io.Reader, out io.Writer
 	defer c.node.Close() // after Leave it does nothing
 	c.lines = topic.New[line](c.node, service, topic.WithRetained())
 	if err := c.node.Join(ctx, at); err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	err := c.talk(ctx, room, in)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
@@ -99,10 +100,14 @@ func (c *chat) talk(ctx context.Context, room string, in io.Reader) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stop()
-	if why := c.node.ReadyNow(); why != nil {
-		c.print("* waiting: %v", why)
-	}
-	if err := c.node.Ready(ctx); err != nil {
+	slowly := time.AfterFunc(patience, func() {
+		if why := c.node.ReadyNow(); why != nil { // such as a ring that is not set up
+			c.print("* waiting: %v", why)
+		}
+	})
+	err := c.node.Ready(ctx)
+	slowly.Stop()
+	if err != nil {
 		return ended(ctx, err)
 	}
 	if err := c.enter(ctx, room); err != nil {
