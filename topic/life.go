@@ -19,6 +19,7 @@ type life struct {
 	ctx      context.Context // of what it sends
 	cancel   context.CancelFunc
 	outboxes map[uint64]*outbox
+	troubles map[uint64]trouble // of members that are on the list
 
 	complete bool // it stands, and has the retained messages
 	fetch    fetch
@@ -72,7 +73,7 @@ func (h *hub) agree() {
 
 // beginLife needs mu.
 func (h *hub) beginLife() {
-	l := &life{h: h, self: h.own, outboxes: make(map[uint64]*outbox)}
+	l := &life{h: h, self: h.own, outboxes: make(map[uint64]*outbox), troubles: make(map[uint64]trouble)}
 	l.ctx, l.cancel = context.WithCancel(h.ctx)
 	h.life = l
 	if h.retained {

@@ -23,7 +23,7 @@ const (
 //	empty ─ frame ─▶ sending ─ all accepted ─▶ empty, forgotten
 //	                   │ ▲
 //	                   │ └─ after a while, or when the member's end is told
-//	                   └─ member gone, or refuses ─▶ waiting
+//	                   └─ member gone, or refuses, or frames came back ─▶ waiting
 //
 // The hub's mu guards it. Questions, answers and the node's own messages are never dropped: the core
 // bounds them. Of messages of others at most maxRelayed wait. Beyond it they are dropped, and a message
@@ -34,7 +34,15 @@ type outbox struct {
 	queue   []item
 	relayed int           // bytes of queue that may be dropped
 	sending bool          // there is a goroutine
+	pause   time.Duration // before the next frame
 	wake    chan struct{} // of one slot: the member's end was told
+}
+
+// trouble is a stream to a member that has left frames. A member that has ended, of which the list does
+// not say so yet, gives each frame back at once.
+type trouble struct {
+	at    time.Time
+	pause time.Duration
 }
 
 // item is an encoded frame.
@@ -84,8 +92,12 @@ func (l *life) put(o *outbox, relayed bool, b []byte) {
 func (l *life) deliverFrom(o *outbox) {
 	backoff := minBackoff
 	for {
-		batch := l.peek(o)
-		if len(batch) == 0 {
+		batch, pause := l.peek(o)
+		switch {
+		case pause > 0:
+			l.wait(o, pause)
+			continue
+		case len(batch) == 0:
 			return
 		}
 		accepted, err := l.h.service.SendBatch(l.ctx, ringdht.ID(o.to), batch)
@@ -100,12 +112,16 @@ func (l *life) deliverFrom(o *outbox) {
 			backoff = minBackoff
 			continue
 		}
-		select {
-		case <-time.After(backoff):
-		case <-o.wake:
-		case <-l.ctx.Done():
-		}
+		l.wait(o, backoff)
 		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+func (l *life) wait(o *outbox, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-o.wake:
+	case <-l.ctx.Done():
 	}
 }
 
@@ -114,12 +130,15 @@ func isGone(err error) bool {
 	return errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ringdht.ErrGone) || errors.Is(err, ringdht.ErrNoService)
 }
 
-// peek returns the next frames, none if the life has ended.
-func (l *life) peek(o *outbox) (batch [][]byte) {
+// peek returns the next frames, none if the life has ended; or how long to wait before.
+func (l *life) peek(o *outbox) (batch [][]byte, pause time.Duration) {
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()
 	if l.ctx.Err() != nil || l.h.n.Incarnation() != l.self.Incarnation {
 		o.queue, o.relayed = nil, 0
+	}
+	if pause, o.pause = o.pause, 0; pause > 0 && len(o.queue) > 0 {
+		return nil, pause
 	}
 	bytes := 0
 	for _, it := range o.queue[:min(len(o.queue), maxTaken)] {
@@ -131,7 +150,7 @@ func (l *life) peek(o *outbox) (batch [][]byte) {
 	if len(batch) == 0 { // and another goroutine follows when there is more
 		delete(l.outboxes, o.to)
 	}
-	return batch
+	return batch, 0
 }
 
 // accepted removes frames that are on their way. If the member's incarnation may be over, those for
@@ -171,6 +190,7 @@ func (l *life) dropStale(o *outbox) {
 
 // ended tells an outbox that the member's end was told. It needs mu.
 func (l *life) ended(id uint64) {
+	delete(l.troubles, id)
 	if o := l.outboxes[id]; o != nil {
 		select {
 		case o.wake <- struct{}{}:
@@ -181,6 +201,17 @@ func (l *life) ended(id uint64) {
 
 // takeBack takes frames that a stream has left, though their sink may live. It needs mu.
 func (l *life) takeBack(to uint64, bodies [][]byte) {
+	if len(bodies) == 0 {
+		return
+	}
+	t := l.troubles[to]
+	if now := time.Now(); now.Sub(t.at) > 2*maxBackoff {
+		t = trouble{now, minBackoff}
+	} else {
+		t = trouble{now, min(2*t.pause, maxBackoff)}
+	}
+	l.troubles[to] = t
+	l.outbox(to).pause = t.pause
 	for _, b := range bodies {
 		if f, err := broadcast.Parse(b); err == nil {
 			l.core.Undelivered(to, f)

@@ -1,9 +1,0 @@
-package topic
-
-import (
-	"testing"
-
-	"github.com/x/ringdht/internal/leaks"
-)
-
-func TestMain(m *testing.M) { leaks.Main(m) }

@@ -1,0 +1,191 @@
+package topic
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/topic/internal/broadcast"
+)
+
+// first returns the first message of a new subscription.
+func (p *peer) first(subject string) (m Message[note]) {
+	p.r.t.Helper()
+	sub, err := p.topic.Subscribe(p.r.Ctx(), subject)
+	if err != nil {
+		p.r.t.Fatal(err)
+	}
+	defer sub.Close()
+	for m = range sub.All(p.r.Ctx()) {
+		break
+	}
+	return m
+}
+
+// A newcomer gets the latest message of each subject, also those of publishers that have ended, and what
+// is published afterwards. So does a subscription at a node that has been there.
+func TestRetained(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(5)
+		for i, p := range all {
+			for n := range uint64(5) {
+				if err := p.topic.Publish(r.Ctx(), fmt.Sprint("subject ", i), note{N: n}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		synctest.Wait()
+		all[4].Close()
+		r.Remove(all[4].Node)
+		for round := range 4 { // the eldest ones leave
+			late := r.join(r.make(ringdht.ID(11 + round)))
+			for i := range all {
+				for _, p := range []*peer{late, all[3]} {
+					if m := p.first(fmt.Sprint("subject ", i)); m.Value.N != 4 || m.Missed != 0 {
+						t.Errorf("round %d, node %d, subject %d: %+v", round, p.ID(), i, m)
+					}
+				}
+			}
+			if round < 3 {
+				if err := all[round].Leave(r.Ctx()); err != nil {
+					t.Error(err)
+				}
+				r.Remove(all[round].Node)
+			}
+			all[3].publish(1)
+			if m := late.first("s"); m.Value.N != uint64(round)+1 || m.Source != 40 {
+				t.Errorf("round %d: %+v", round, m)
+			}
+		}
+	}, WithRetained())
+}
+
+// Of many retained messages a newcomer gets all, page by page, while the eldest members die.
+func TestRetainedPages(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(4)
+		const subjects = 4000
+		for i := range subjects {
+			if err := all[3].topic.Publish(r.Ctx(), fmt.Sprintf("%0100d", i), note{N: uint64(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late := r.make(35)
+		done := make(chan Message[note])
+		go func() { done <- late.first(fmt.Sprintf("%0100d", subjects-1)) }()
+		r.join(late)
+		for _, p := range all[:2] {
+			p.Close()
+			r.Remove(p.Node)
+		}
+		if m := <-done; m.Value.N != subjects-1 {
+			t.Errorf("%+v", m)
+		}
+		late.topic.hub.mu.Lock()
+		defer late.topic.hub.mu.Unlock()
+		if got := len(late.topic.hub.store.bySubject); got != subjects {
+			t.Errorf("%d subjects are retained, want %d", got, subjects)
+		}
+	}, WithRetained())
+}
+
+// All members retain the same one of messages that several publish at the same time.
+func TestRetainedIsTheSame(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(6)
+		for _, p := range all {
+			go p.publish(20)
+		}
+		synctest.Wait()
+		r.WaitSettled()
+		want := all[0].first("s")
+		for _, p := range append(all, r.join(r.make(25))) {
+			if m := p.first("s"); m.Value != want.Value || m.Source != want.Source {
+				t.Errorf("node %d retains %+v, node 10 %+v", p.ID(), m, want)
+			}
+		}
+	}, WithRetained())
+}
+
+// A subscription whose node begins another life gets the latest message again, if it is another.
+func TestRetainedAfterRejoin(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(4)
+		sub, err := all[2].topic.Subscribe(r.Ctx(), "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[0].publish(1)
+		for m := range sub.All(r.Ctx()) {
+			if m.Value.N != 1 {
+				t.Errorf("%+v", m)
+			}
+			break
+		}
+		for _, published := range []int{0, 3} {
+			old := all[2].Incarnation()
+			r.net.Partition([]string{all[2].host}, []string{"n0", "n1", "n3", "registry"})
+			all[0].publish(published)
+			r.WaitGone(30)
+			r.net.Heal()
+			ringtest.WaitUntil(t, "another life", func() bool { return all[2].Incarnation() != old && all[2].ReadyNow() == nil })
+			all[2].subscribe().sub.Close() // it stands
+			synctest.Wait()
+			want := published
+			sub.s.mu.Lock()
+			got := len(sub.s.buffer)
+			sub.s.mu.Unlock()
+			if want > 0 {
+				want = 1
+			}
+			if got != want {
+				t.Fatalf("%d messages after another life, want %d", got, want)
+			}
+		}
+		for m := range sub.All(r.Ctx()) {
+			if m.Value.N != 4 {
+				t.Errorf("%+v", m)
+			}
+			break
+		}
+	}, WithRetained())
+}
+
+// The store has bounds. Beyond them it forgets what came first.
+func TestStoreIsBounded(t *testing.T) {
+	s := newStore()
+	put := func(subject string, bytes int, stamp uint64) {
+		b, _ := appendEnvelope(nil, subject)
+		setStamp(b, stamp)
+		e, _ := parseEnvelope(append(b, make([]byte, bytes)...))
+		s.put(place{broadcast.Member{ID: 1, Incarnation: 2}, stamp}, e)
+	}
+	for i := range maxSubjects + 10 {
+		put(fmt.Sprint(i), 1, uint64(i))
+	}
+	if len(s.bySubject) != maxSubjects || s.forgotten != 10 || s.bySubject["9"] != nil || s.bySubject["10"] == nil {
+		t.Errorf("%d subjects, %d forgotten", len(s.bySubject), s.forgotten)
+	}
+	put("10", 5, 3) // an earlier one
+	if k := s.bySubject["10"].Value.(*kept); k.stamp != 10 {
+		t.Errorf("stamp %d is retained", k.stamp)
+	}
+	for i := range 3 {
+		put(fmt.Sprint("long ", i), maxRetained/2, uint64(maxSubjects+20+i))
+	}
+	if len(s.bySubject) != 1 || s.bytes > maxRetained {
+		t.Errorf("%d subjects, %d bytes", len(s.bySubject), s.bytes)
+	}
+	var order []string
+	s = newStore()
+	for _, subject := range []string{"b", "", "a", "c"} {
+		put(subject, 1, 1)
+	}
+	s.after(ask{more: true}, func(k *kept) bool { order = append(order, string(k.subject)); return true })
+	if !slices.Equal(order, []string{"a", "b", "c"}) {
+		t.Errorf("%q", order)
+	}
+}
