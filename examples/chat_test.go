@@ -118,10 +118,11 @@ func TestChatProgram(t *testing.T) {
 	}
 	carl.enter("milk?")
 	dora.expect(said("carl", `milk\?`))
+	ann.enter("quiet here")
 	dora.enter("/who")
 	dora.expect(`^\* here: ann, carl, dora$`)
 	dora.enter("/room lobby")
-	dora.expect(said("carl", "hello, dora")) // the latest line there
+	dora.expect(said("ann", "quiet here")) // the latest line there
 	dora.enter("bye")
 	dora.enter("/quit") // all have what she said
 	dora.exits()
@@ -131,7 +132,9 @@ func TestChatProgram(t *testing.T) {
 		}
 	}
 
-	carl.expect(`^\* dora left$`)
+	if lines, _ := carl.expect(`^\* dora left$`); strings.Contains(strings.Join(lines, "\n"), "quiet") {
+		t.Errorf("carl has left the lobby: %q", lines)
+	}
 	carl.cmd.Process.Signal(syscall.SIGTERM)
 	carl.exits()
 	ann.expect(`^\* carl left$`)
@@ -154,8 +157,8 @@ func TestChatProgramInASecureRing(t *testing.T) {
 	ann.expect(`^\* you are in the room lobby$`)
 	bob := chatter(t, binary, "bob", at)
 	bob.expect(`^\* you are in the room lobby$`)
-	bob.enter("psst")
-	ann.expect(said("bob", "psst"))
+	bob.enter("psst \x1b[2J") // which would clear ann's screen
+	ann.expect(said("bob", `psst ·\[2J`))
 
 	listens := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(strings.Join(lines, " "))
 	for _, at := range []string{listens, at} { // carl has no line, and there is an ann

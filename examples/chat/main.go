@@ -71,6 +71,7 @@ func main() {
 func run(ctx context.Context, at, name, room string, in io.Reader, out io.Writer) error {
 	c := &chat{node: ringdht.NewNode(ringdht.WithName(name)), name: name, out: out}
 	defer c.node.Close() // after Leave it does nothing
+	// What a node serves is made before Join. Here is the place for a service of one's own, too.
 	c.lines = topic.New[line](c.node, service, topic.WithRetained())
 	if err := c.node.Join(ctx, at); err != nil {
 		return ended(ctx, err)
