@@ -111,16 +111,17 @@ func ExampleWithName() {
 	// bob left
 }
 
-// Step 6 of the course: a ring across machines. runRegistry, runPrinter and runSender are the main
-// functions of three programs, one for each machine. They start in any order.
+// Step 6 of the course: a ring across machines. runRegistry, runPrinter and runSender are three
+// programs, one for each machine. They start in any order.
 //
-// Here the hosts of a network in memory stand for the machines. On real machines leave the transport
-// out; "registry:12345" is then the name and port of the registry's machine. Nodes dial each other:
-// [WithListen] gives a node a port that the firewall lets through, and [WithAdvertise] the address
-// at which others reach it behind NAT. docs/deploy.md has units, containers and probes.
+// Here the hosts of a network in memory stand for the machines. On real ones a main calls one of the
+// three, without options, with the name and port of the registry's machine for "registry:12345".
+// Nodes dial each other: [WithListen] gives a node a port that the firewall lets through, and
+// [WithAdvertise] the address at which others reach it behind NAT. docs/deploy.md has the rest.
 //
-// Try: end the registry before the sender starts, and start it again. Next: a secure ring,
-// [WithSecurity].
+// Try: let a main call the function that os.Args[1] names, and run it in three terminals. Then end
+// the registry and start it again: the printer comes back to it, and a sender finds the printer.
+// Next: a secure ring, [WithSecurity].
 func ExampleNode_Serve() {
 	// A program takes its context from signal.NotifyContext, and so ends in order.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -149,9 +150,9 @@ func ExampleNode_Serve() {
 	// all have left
 }
 
-// runRegistry keeps a registry until ctx ends. The first node that joins makes the ring live. Nodes
-// wait six seconds for a new registry, since it may stand in for an earlier one: the example has
-// none before it, so it takes [WithGrace]. With [WithState] a later start takes no time.
+// runRegistry keeps a registry until ctx ends. The first node that joins makes the ring live. A new
+// registry admits no node for six seconds, since it may stand in for an earlier one, whose nodes
+// come back first. The example begins with WithGrace in the place of this wait: it has none before.
 func runRegistry(ctx context.Context, addr string, opts ...ringdht.RegistryOption) error {
 	registry, err := ringdht.NewRegistry(append(opts, ringdht.WithSelfSetup(0))...)
 	if err != nil {
@@ -195,7 +196,8 @@ func runSender(ctx context.Context, registry, line string, opts ...ringdht.NodeO
 // Step 7 of the course: a secure ring. All connections are encrypted, and nodes join by a line that
 // has the registry's address, the pin of the ring's key, and a secret.
 //
-// Try: give the stranger the line with another letter in it. SECURITY.md says what this protects.
+// Try: change one letter of the secret: Join notices before it dials. SECURITY.md says what all this
+// protects. This was the last step. The folder examples has programs to go on from, such as chat.
 func ExampleWithSecurity() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -10,12 +10,14 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Step 5 of the course: faults. The network is in memory, and loses every fifth write between two
-// nodes. Messages arrive once each, and in order: streams repeat what is lost.
+// Step 5 of the course of package [github.com/x/ringdht]: faults. The network is in memory, and loses
+// every fifth write between two nodes. Messages arrive once each, and in order: streams repeat what
+// is lost.
 //
 // The section "In a test" has the same as a test in virtual time, with a node that is cut off.
 //
-// Try: lose two writes of five, and measure the time. Next: a ring across machines, [github.com/x/ringdht.Node.Serve].
+// Try: lose two writes of five, and measure the time. Next: a ring across machines,
+// [github.com/x/ringdht.Node.Serve].
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

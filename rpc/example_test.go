@@ -27,9 +27,9 @@ func count(_ context.Context, text string) (int, error) {
 	return len(words), nil
 }
 
-// Step 2 of the course: requests. A client asks a worker, and gets an answer or an error. An error
-// that matches [ErrUnknown] says that the request may have been handled. With any other error it
-// is certain whether it was, and so whether another worker may have it.
+// Step 2 of the course of package [ringdht]: requests. A client asks a worker, and gets an answer or
+// an error. An error that matches [ErrUnknown] says that the request may have been handled. With any
+// other error it is certain whether it was, and so whether another worker may have it.
 //
 // Try: let count wait for its context, and call it with a context of 100 ms. The deadline ends the
 // handler too, and the error matches [context.DeadlineExceeded] and [ErrUnknown]. Next: names,

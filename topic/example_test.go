@@ -10,8 +10,9 @@ import (
 	"github.com/x/ringdht/topic"
 )
 
-// Step 4 of the course: topics. What one node publishes comes to each subscription to its subject,
-// once and in order. Nodes in between pass it on: a publisher sends to a few, however many want it.
+// Step 4 of the course of package [ringdht]: topics. What one node publishes comes to each
+// subscription to its subject, once and in order. Nodes in between pass it on: a publisher sends to
+// a few, however many want it.
 //
 // A newcomer gets the latest message first, since this Topic has [WithRetained].
 //
