@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
 	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/systems/broadcast"
 	"github.com/x/ringdht/benchmarks/internal/systems/calls"
 	"github.com/x/ringdht/benchmarks/internal/systems/grpc"
 	"github.com/x/ringdht/benchmarks/internal/systems/heap"
@@ -142,7 +143,7 @@ func plan(of scope) []*section {
 		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}
 		pingpong.rows = append(pingpong.rows, row{topology: t, group: shape(t), name: shape(t) + ", 8 B"})
 	}
-	return []*section{chains, rings, processes, open, pingpong, growth(of), requests(of)}
+	return []*section{chains, rings, processes, open, pingpong, growth(of), requests(of), broadcasts(of)}
 }
 
 // requests compares calls: a request, and the answer to it.
@@ -160,6 +161,29 @@ func requests(of scope) *section {
 				name: fmt.Sprintf("%s, %d B, %d in flight", shape(t), t.Payload, inFlight),
 			}
 			for _, sys := range calls.All() {
+				r.entrants = append(r.entrants, entrant{sys.Name(), sys, t})
+			}
+			s.rows = append(s.rows, r)
+		}
+	}
+	return s
+}
+
+// broadcasts compares publishing: one node to all others.
+func broadcasts(of scope) *section {
+	s := &section{
+		title:  "Broadcast",
+		note:   "One node publishes to all others, so many messages in flight until the last subscriber has them; all in one process.",
+		delays: true,
+	}
+	for _, nodes := range []int{10, 100} {
+		for _, inFlight := range []int{1, 64} {
+			t := bench.Topology{Shape: bench.Ring, Nodes: nodes, Payload: 64}
+			r := row{
+				load: load.Broadcast{InFlight: inFlight, Warm: of.warm, Time: of.duration}, topology: t,
+				name: fmt.Sprintf("%d nodes, %d B, %d in flight", nodes, t.Payload, inFlight),
+			}
+			for _, sys := range broadcast.All() {
 				r.entrants = append(r.entrants, entrant{sys.Name(), sys, t})
 			}
 			s.rows = append(s.rows, r)

@@ -89,6 +89,10 @@ func WithMeta(ctx context.Context, key, value string) context.Context {
 	return context.WithValue(ctx, metaKey{}, m)
 }
 
+// SentMeta returns what WithMeta has gathered in a context, for packages that send messages of their own.
+// It must not be changed.
+func SentMeta(ctx context.Context) Meta { return sentMeta(ctx) }
+
 // sentMeta returns what WithMeta has gathered, which is never changed.
 func sentMeta(ctx context.Context) Meta {
 	m, _ := ctx.Value(metaKey{}).(Meta)

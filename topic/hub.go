@@ -55,6 +55,8 @@ type hub struct {
 
 	malformed atomic.Uint64
 
+	looks sync.Mutex // before mu: a list that was read earlier does not come later
+
 	mu         sync.Mutex
 	changed    chan struct{}    // closed by the next announce
 	own        broadcast.Member // as told; zero: none
@@ -66,7 +68,8 @@ type hub struct {
 	clock      uint64 // the greatest stamp of a message that came, or went
 	subs       map[string][]*subscription
 	store      *store
-	dropped    uint64 // messages of others, of an outbox
+	got        map[uint64]uint64 // see life.got: of the latest life that has ended
+	counted    Counters          // of what has ended
 }
 
 func newHub(n *ringdht.Node, service string, opts []Option) *hub {
@@ -132,7 +135,7 @@ func (h *hub) publish(ctx context.Context, b []byte) error {
 			return false, nil
 		}
 		if most := h.n.MaxPayload() - maxHeader; len(b) > most {
-			return false, fmt.Errorf("%w: with its subject it has %d bytes, at most %d", ringdht.ErrTooLarge, len(b)-stampSize-1, most-stampSize-1)
+			return false, fmt.Errorf("%w: with its subject and metadata it has %d bytes, at most %d", ringdht.ErrTooLarge, len(b)-stampSize, most-stampSize)
 		}
 		return l.publish(b), nil
 	})
@@ -241,6 +244,8 @@ func (h *hub) follow() {
 
 // lookAgain looks at the service's list, which grows in time with each change of the ring.
 func (h *hub) lookAgain() {
+	h.looks.Lock()
+	defer h.looks.Unlock()
 	members, epoch := h.service.Members()
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 
 	"github.com/x/ringdht/status"
@@ -21,6 +22,9 @@ type life struct {
 	outboxes map[uint64]*outbox
 	troubles map[uint64]trouble // of members that are on the list
 
+	got    map[uint64]uint64 // the latest numbers of publishers, by their incarnations
+	before map[uint64]uint64 // got of the life before, for the sake of its subscriptions
+
 	complete bool // it stands, and has the retained messages
 	fetch    fetch
 }
@@ -32,7 +36,7 @@ func (h *hub) tell(e status.MemberEvent) (look bool) {
 	case !e.Self:
 		h.roll.tell(e)
 		if h.life != nil && e.Change.Over() {
-			h.life.ended(uint64(e.ID))
+			h.life.ended(broadcast.Member{ID: uint64(e.ID), Incarnation: e.Incarnation})
 		}
 		return e.Epoch == 0 || e.Epoch > h.roll.epoch
 	case e.Change.Over():
@@ -73,11 +77,18 @@ func (h *hub) agree() {
 
 // beginLife needs mu.
 func (h *hub) beginLife() {
-	l := &life{h: h, self: h.own, outboxes: make(map[uint64]*outbox), troubles: make(map[uint64]trouble)}
+	l := &life{h: h, self: h.own, outboxes: make(map[uint64]*outbox), troubles: make(map[uint64]trouble), got: make(map[uint64]uint64)}
 	l.ctx, l.cancel = context.WithCancel(h.ctx)
+	for _, incarnation := range h.roll.told {
+		if number, ok := h.got[incarnation]; ok {
+			l.got[incarnation] = number
+		}
+	}
+	l.before = maps.Clone(l.got)
 	h.life = l
 	if h.retained {
 		l.fetch = fetch{number: rand.Uint64(), askers: make(map[uint64]ask), delivered: make(map[string]bool), before: h.store}
+		h.counted.Forgotten += h.store.forgotten
 		h.store = newStore()
 	}
 	l.core = broadcast.New(l.self, h.roll.epoch, append(h.roll.members(), l.self), rand.Uint64(), l)
@@ -90,6 +101,8 @@ func (h *hub) endLife() {
 	h.own = broadcast.Member{}
 	if h.life != nil {
 		h.life.cancel()
+		h.got = h.life.got
+		h.counted.add(h.life)
 		h.life = nil
 		h.announce()
 	}
@@ -157,6 +170,9 @@ func (l *life) take(from broadcast.Member, number, missed uint64, body []byte, o
 		return
 	}
 	h.clock = max(h.clock, e.stamp)
+	if h.roll.told[from.ID] == from.Incarnation {
+		l.got[from.Incarnation] = max(number, l.before[from.Incarnation])
+	}
 	subs := h.subs[string(e.subject)]
 	if len(subs) == 0 && !h.retained {
 		return
@@ -165,8 +181,10 @@ func (l *life) take(from broadcast.Member, number, missed uint64, body []byte, o
 		e, _ = parseEnvelope(append([]byte(nil), body...))
 	}
 	at := place{from, number}
-	for _, s := range subs {
-		s.push(at, e.value)
+	if number > l.before[from.Incarnation] { // a new life may get what the one before has got
+		for _, s := range subs {
+			s.push(at, &e)
+		}
 	}
 	if h.retained {
 		h.store.put(at, e)

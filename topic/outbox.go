@@ -57,11 +57,14 @@ func (l *life) Send(to uint64, f broadcast.Frame) {
 	o := l.outbox(to)
 	relayed := f.Kind == broadcast.Data && f.Origin != l.self
 	if relayed && o.relayed+len(f.Body) > maxRelayed {
-		l.h.dropped++
+		l.h.counted.Dropped++
 		if f.Tag == 0 {
 			return
 		}
 		f.Kind, f.Body, relayed = broadcast.Sync, nil, false
+	}
+	if f.Kind == broadcast.Data {
+		l.h.counted.Sent++
 	}
 	l.put(o, relayed, f.Append(make([]byte, 0, broadcast.MaxHeader/2+len(f.Body))))
 }
@@ -188,10 +191,11 @@ func (l *life) dropStale(o *outbox) {
 	o.queue = kept
 }
 
-// ended tells an outbox that the member's end was told. It needs mu.
-func (l *life) ended(id uint64) {
-	delete(l.troubles, id)
-	if o := l.outboxes[id]; o != nil {
+// ended forgets a member whose end was told, and wakes its outbox. It needs mu.
+func (l *life) ended(m broadcast.Member) {
+	delete(l.troubles, m.ID)
+	delete(l.got, m.Incarnation)
+	if o := l.outboxes[m.ID]; o != nil {
 		select {
 		case o.wake <- struct{}{}:
 		default:

@@ -63,7 +63,7 @@ func (s *store) give(sub *subscription) {
 		return
 	}
 	if k := el.Value.(*kept); k.at != sub.latest {
-		sub.push(k.at, k.value)
+		sub.push(k.at, &k.envelope)
 		sub.retained = k.at
 	}
 }

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/x/ringdht/status"
@@ -79,10 +80,10 @@ func (r *roll) look(members []status.MemberInfo, epoch uint64, self broadcast.Me
 // agreed reports whether the events have told the whole list.
 func (r *roll) agreed() bool { return r.epoch > 0 && r.differ == 0 }
 
-// members are those that were told.
+// members are those that were told, by ID.
 func (r *roll) members() (all []broadcast.Member) {
-	for id, incarnation := range r.told {
-		all = append(all, broadcast.Member{ID: id, Incarnation: incarnation})
+	for _, id := range slices.Sorted(maps.Keys(r.told)) {
+		all = append(all, broadcast.Member{ID: id, Incarnation: r.told[id]})
 	}
 	return all
 }

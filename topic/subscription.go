@@ -35,13 +35,13 @@ type place struct {
 
 // delivery is a message in a subscription's buffer. Several subscriptions share the message.
 type delivery struct {
-	from   broadcast.Member
-	value  []byte
-	missed uint64
+	from        broadcast.Member
+	meta, value []byte
+	missed      uint64
 }
 
 // push puts a message in, and the oldest out if there is no room. It needs hub.mu, and never waits.
-func (s *subscription) push(at place, value []byte) {
+func (s *subscription) push(at place, e *envelope) {
 	if at.from == s.retained.from && at.number <= s.retained.number {
 		return // it came as the retained one, or before it
 	}
@@ -51,7 +51,7 @@ func (s *subscription) push(at place, value []byte) {
 	if len(s.buffer) == s.hub.buffer {
 		s.pass(s.buffer[0].missed + 1)
 	}
-	s.buffer = append(s.buffer, delivery{at.from, value, s.lost})
+	s.buffer = append(s.buffer, delivery{at.from, e.meta, e.value, s.lost})
 	s.lost = 0
 	s.wake()
 }

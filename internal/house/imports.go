@@ -108,7 +108,7 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 	case from == "rpc": // what users can do
 		return to == "." || to == "status" || test && (to == "rpc" || to == "memnet" || to == "internal/ringtest")
 	case from == "topic": // the same, and its pure core
-		return to == "." || to == "status" || to == "topic/internal/broadcast" || test && (to == "topic" || to == "memnet" || to == "internal/ringtest")
+		return to == "." || to == "status" || to == "rpc" || to == "topic/internal/broadcast" || test && (to == "topic" || to == "memnet" || to == "internal/ringtest")
 	case tops[from] != nil:
 		return slices.Contains(tops[from], to)
 	}

@@ -1,0 +1,93 @@
+package topic
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var plantAll = flag.Bool("controls", false, "plant one bug after the other, and check that the tests find each")
+
+// controls are bugs to plant, and the tests that must find them: old, which a file has once, becomes new.
+var controls = []struct{ name, test, file, old, new string }{
+	{"no repairs", "ExactlyOnce", "internal/broadcast/publisher.go", "\tif f.Origin != n.self {\n", "\tif true {\n"},
+	{"what comes back is not sent again", "StreamThatEnds", "hub.go", "there && h.life != nil {", "there && h.life == nil {"},
+	{"what comes back is sent again at once", "LeaverPublishes", "outbox.go", "\tl.outbox(to).pause = t.pause\n", ""},
+	{"a node leaves at once", "LeaverPublishes", "hub.go", "\tif l == nil {\n\t\treturn nil\n", "\tif true {\n\t\treturn nil\n"},
+	{"a member that has left counts as dead", "HowMembersEnd", "roll.go", "how == status.MemberDied", "true"},
+	{"a member that has died counts as one that leaves", "HowMembersEnd", "roll.go", "how == status.MemberDied", "false"},
+	{"the lock is held while a frame is sent", "StuckMember", "outbox.go", "accepted, err := l.h.service.SendBatch(l.ctx, ringdht.ID(o.to), batch)",
+		"l.h.mu.Lock()\n\t\taccepted, err := l.h.service.SendBatch(l.ctx, ringdht.ID(o.to), batch)\n\t\tl.h.mu.Unlock()"},
+	{"an epoch counts before its list is told", "Roll", "roll.go", "return r.epoch > 0 && r.differ == 0", "return r.epoch > 0"},
+	{"a subscription does not tell what it lost", "SlowSubscription", "subscription.go", "\t\ts.pass(s.buffer[0].missed + 1)\n", "\t\ts.pass(0)\n"},
+	{"a slow subscription loses the newest", "SlowSubscription", "subscription.go", "\t\ts.pass(s.buffer[0].missed + 1)\n", "\t\ts.miss(1)\n\t\treturn\n"},
+	{"a subscription stands at once", "SubscribeBeforeJoin|ExactlyOnce|Rejoins", "hub.go", "case h.life == nil || !h.life.complete:", "case h.life == nil:"},
+	{"frames for the next life go to the old one", "Rejoins", "hub.go", "l == nil || l.self.Incarnation != incarnation", "l == nil"},
+	{"no later list is looked for", "OtherServices", "hub.go", "\t\th.lookAgain()\n\t\th.mu.Lock()\n", "\t\th.mu.Lock()\n"},
+	{"another life gets again what the one before had", "RetainedAfterRejoin", "life.go", "if number > l.before[from.Incarnation] {", "if true {"},
+	{"the retained message comes twice", "RetainedOnce", "subscription.go", "at.from == s.retained.from && at.number <= s.retained.number", "false"},
+	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "if e.stamp < k.stamp ||", "if false &&"},
+	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif false {\n"},
+	{"a newcomer asks a member that is none any more", "RetainedPages", "retained.go", "\t\tcase !there || incarnation != f.eldest.Incarnation:\n", "\t\tcase false:\n"},
+}
+
+// TestControls plants the bugs. It builds the package once for each, so it runs only with -controls.
+func TestControls(t *testing.T) {
+	if !*plantAll {
+		t.Skip("-controls runs it")
+	}
+	for _, c := range controls {
+		t.Run(c.name, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant(t, c.file, c.old, c.new),
+				"-vet=off", "-count=3", "-failfast", "-timeout", "40s", "-run", c.test, ".").CombinedOutput()
+			switch text := string(out); {
+			case err == nil:
+				t.Error("no test notices")
+			case strings.Contains(text, "[build failed]"):
+				t.Errorf("it does not build: %.1000s", text)
+			default:
+				line, _, _ := strings.Cut(text[max(0, strings.Index(text, "_test.go:")):], "\n")
+				t.Logf("%.200s", line)
+			}
+		})
+	}
+}
+
+// Each bug can be planted.
+func TestControlsExist(t *testing.T) {
+	for _, c := range controls {
+		plant(t, c.file, c.old, c.new)
+	}
+}
+
+// plant returns an overlay for the go command in which old is replaced by new in a file.
+func plant(t *testing.T, file, old, new string) (overlay string) {
+	t.Helper()
+	path, err := filepath.Abs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), old); n != 1 {
+		t.Fatalf("%s has the text to replace %d times, want once:\n%s", file, n, old)
+	}
+	dir := t.TempDir()
+	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{planted: strings.Replace(string(text), old, new, 1), overlay: string(list)} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return overlay
+}
