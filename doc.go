@@ -1,6 +1,20 @@
 // Package ringdht sends messages between processes over a structured ring, a Chord-like distributed
 // hash table: each node links to a few others, and nodes relay messages for each other.
 //
+// # The course
+//
+// Seven steps teach the library. Each is an example on its page, a whole program to copy and run:
+//
+//  1. Two nodes, and a message between them: the example at the end of this text.
+//  2. Requests, with answers and errors: package [github.com/x/ringdht/rpc].
+//  3. Names, tags, and members that come and go: [WithName].
+//  4. Topics, from one node to many: package [github.com/x/ringdht/topic].
+//  5. Faults, and tests in virtual time: package [github.com/x/ringdht/memnet].
+//  6. A ring across machines: [Node.Serve].
+//  7. A secure ring: [WithSecurity].
+//
+// The command "go doc -http" shows them, too. Package [status] has what nodes and registries show.
+//
 // # The model
 //
 // IDs are points on a ring of 2^bits, and distance is clockwise. A [Registry] admits nodes, draws
@@ -29,18 +43,15 @@
 //	addr, err := r.Listen(ctx, ":12345")
 //
 //	n := ringdht.NewNode()                  // each node
-//	jobs := n.Service("jobs")
+//	jobs := n.Service("jobs")               // before Join: no message comes too early
 //	jobs.Handle(handler)
 //	err = n.Join(ctx, "localhost:12345")
 //
-//	audit, err := r.Setup(ctx, 0)           // when all have joined
+//	audit, err := r.Setup(ctx, 0)           // when the first nodes have joined
 //
 //	err = jobs.Send(ctx, id, body)          // to the service "jobs" of another node
 //	err = n.Flush(ctx)                      // all of it was handled
-//	err = n.Leave(ctx)
-//
-// Messages have the name of a [Service]. A program registers its services before [Node.Join], so
-// no message comes too early for its handler. [Node.Serve] is Join, a wait and Leave in one call.
+//	err = n.Leave(ctx)                      // Serve joins, waits and leaves
 //
 // Before the first [Registry.Setup] nodes come and go, and no node can send. From then on the ring
 // is live. A node that joins is part of it within moments ([Node.Ready]), a node that leaves hands
@@ -64,9 +75,6 @@
 // in [Service.Send], and no other node. [Node.Flush] returns when all accepted messages have been
 // handled, so no program needs to sleep. [Service.Cast] trades reliability for cost.
 //
-// A handler that blocks holds up its own source and service and no other, unless as many calls
-// block as [status.Limits] allows at once. See [Handler] for how handlers are called.
-//
 // # When things break
 //
 // A node is a member as long as it is connected to the registry. The end of a process is detected
@@ -86,7 +94,7 @@
 // themselves. A registry started in its place has the same members within half a lease. A node
 // whose address changes reconnects from its new address and keeps its incarnation.
 //
-// # Contexts
+// # Contexts and goroutines
 //
 // A call that only waits ([Node.Ready], [Node.WaitConnected], [Node.Flush], [Registry.WaitMembers],
 // [Registry.WaitSettled]) returns nil if its condition holds, also with a context that has ended. A
@@ -94,16 +102,8 @@
 // call, and its error matches the cause: a loop that sends until its context ends must end even if
 // there is always room. [Node.Leave] closes the node in any case.
 //
-// # Goroutines
-//
-// All methods are safe for concurrent use. A [Handler] runs on the node's goroutines; its
-// documentation says what it may call. Close and Leave wait for all goroutines.
-//
-// # Testing programs
-//
-// Package memnet is a network within the process, with faults on request. It shares framing,
-// queues, streams and codecs with TCP, and works in bubbles of testing/synctest. Package status has
-// the plain data that nodes and registries show of themselves.
+// All methods are safe for concurrent use. Each [Handler] runs on goroutines of the node: see there
+// what it may call, and what it holds up. Close and Leave wait for all goroutines.
 //
 // # Sources
 //

@@ -41,31 +41,6 @@ func TestSendProgram(t *testing.T) {
 	p.exits()
 }
 
-func TestChatProgram(t *testing.T) {
-	t.Parallel()
-	binary, addr := buildSmall(t, "chat"), freeAddr(t)
-	host := start(t, "host", binary, "-host", addr)
-	host.expect(`^joined as node \d+$`)
-	ann := start(t, "ann", binary, "-name", "ann", addr)
-	ann.expect(`^joined as node \d+$`)
-	bob := start(t, "bob", binary, "-name", "bob", addr)
-	bob.expect(`^joined as node \d+$`)
-
-	bob.enter("hello, all")
-	host.expect(`^bob: hello, all$`)
-	ann.expect(`^bob: hello, all$`)
-	bob.stdin.Close() // leaves
-	bob.exits()
-	ann.enter("bob is gone")
-	host.expect(`^ann: bob is gone$`)
-	host.enter("so he is")
-	ann.expect(`^host: so he is$`)
-	for _, p := range []*process{ann, host} {
-		p.stdin.Close()
-		p.exits()
-	}
-}
-
 func TestMetricsProgram(t *testing.T) {
 	t.Parallel()
 	p := start(t, "metrics", buildSmall(t, "metrics"), "-http", "127.0.0.1:0")

@@ -17,6 +17,70 @@
 //
 // All methods may be called concurrently.
 //
+// # In a test
+//
+// Within a bubble of [testing/synctest] time stands still while any goroutine runs, and jumps when
+// all wait. So this test of a node that is cut off takes milliseconds, though the ring waits for
+// seconds before it declares the node dead:
+//
+//	package letters
+//
+//	import (
+//		"context"
+//		"errors"
+//		"testing"
+//		"testing/synctest"
+//		"time"
+//
+//		"github.com/x/ringdht"
+//		"github.com/x/ringdht/memnet"
+//		"github.com/x/ringdht/status"
+//	)
+//
+//	func TestLetterToANodeThatIsCutOff(t *testing.T) {
+//		synctest.Test(t, func(t *testing.T) {
+//			network := memnet.New(1)
+//			registry, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+//			check(t, err)
+//			defer registry.Close()
+//			_, err = registry.Listen(t.Context(), "registry:1")
+//			check(t, err)
+//			ann := ringdht.NewNode(ringdht.WithTransport(network.Host("ann")))
+//			defer ann.Close()
+//			letters := ann.Service("letters")
+//			check(t, ann.Join(t.Context(), "registry:1"))
+//			bob := ringdht.NewNode(ringdht.WithTransport(network.Host("bob")))
+//			defer bob.Close()
+//			bob.Service("letters").Handle(func(context.Context, ringdht.Message) {})
+//			check(t, bob.Join(t.Context(), "registry:1"))
+//			_, err = registry.Setup(t.Context(), 0)
+//			check(t, err)
+//
+//			check(t, letters.Send(t.Context(), bob.ID(), []byte("dear bob")))
+//			check(t, ann.Flush(t.Context()))
+//			network.Hold("bob", "") // nothing that bob says arrives anywhere
+//			start := time.Now()
+//			check(t, letters.Send(t.Context(), bob.ID(), []byte("are you there?")))
+//			err = ann.Flush(t.Context())
+//			lost, ok := errors.AsType[*status.UndeliveredError](err)
+//			if !ok || string(lost.Streams[0].Bodies[0]) != "are you there?" {
+//				t.Fatalf("ann was told: %v", err)
+//			}
+//			t.Logf("told after %v of virtual time: %v", time.Since(start), err)
+//		})
+//	}
+//
+//	func check(t *testing.T, err error) {
+//		t.Helper()
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//	}
+//
+// A network that is made inside a bubble must be used inside it only. Goroutines that wait on it are
+// durably blocked: they wait on a [sync.Cond], or on a channel that the waiting call made.
+// examples/inmemory has the tests of a program.
+//
 // # Names
 //
 // A host is known by its name, in addresses ("name:port") and in faults. Case makes no
@@ -34,12 +98,6 @@
 //
 // A connection without faults has no goroutine and no timer, one mutex for each direction, and
 // allocates nothing per Read or Write. It holds memory only for bytes that were not read.
-//
-// # synctest
-//
-// A network that is made inside a synctest bubble must be used inside it only. Goroutines that
-// wait on it are durably blocked: they wait on a [sync.Cond], or on a channel that the waiting
-// call made.
 //
 // # Faults
 //

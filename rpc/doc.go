@@ -1,7 +1,8 @@
 // Package rpc makes requests between the nodes of a ring: typed methods, with deadlines,
 // cancellation and errors that travel.
 //
-// Both programs share the method, a constant. One handles it, the other calls it:
+// The example is step 2 of the course of package [ringdht], and a program to copy. Both programs
+// share the method, a constant. One handles it, the other calls it:
 //
 //	const Count = rpc.Method[string, int]("count")
 //

@@ -4,19 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"strings"
+	"time"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/rpc"
 )
 
-// Count is a method: its name, and the types of its requests and answers.
+// Count is a method: its name, and the types of its requests and answers. Both programs share it.
 const Count = rpc.Method[string, int]("count")
 
 // ErrEmpty is an error that both programs know.
 var ErrEmpty = rpc.NewError("empty", "there are no words")
 
+// count handles requests, each on a goroutine of its own.
 func count(_ context.Context, text string) (int, error) {
 	words := strings.Fields(text)
 	if len(words) == 0 {
@@ -25,37 +27,40 @@ func count(_ context.Context, text string) (int, error) {
 	return len(words), nil
 }
 
-// Two nodes: a worker handles a method, and a client calls it.
+// Step 2 of the course of package [ringdht]: requests. A client asks a worker, and gets an answer or
+// an error. An error that matches [ErrUnknown] says that the request may have been handled. With any
+// other error it is certain whether it was, and so whether another worker may have it.
+//
+// Try: let count wait for its context, and call it with a context of 100 ms. The deadline ends the
+// handler too, and the error matches [context.DeadlineExceeded] and [ErrUnknown]. Next: names,
+// [ringdht.WithName].
 func Example() {
-	ctx := context.Background()
-	ring := startRing()
-	defer ring.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 
-	worker := newNode("worker")
+	worker, client := ringdht.NewNode(), ringdht.NewNode()
 	defer worker.Close()
-	Count.Handle(rpc.New(worker, "words"), count)
-	client := newNode("client")
 	defer client.Close()
-	words := rpc.New(client, "words")
-	join(worker, client)
+	Count.Handle(rpc.New(worker, "words"), count)
+	words := rpc.New(client, "words") // it handles nothing, so it only calls
+	defer startRing(ctx, worker, client).Close()
 
 	n, err := Count.Call(ctx, words, worker.ID(), "to be or not to be")
 	fmt.Println(n, err)
 	_, err = Count.Call(ctx, words, worker.ID(), " ")
-	fmt.Println(errors.Is(err, ErrEmpty))
-	_, err = Count.Call(ctx, words, client.ID(), "a client handles nothing")
-	fmt.Println(errors.Is(err, ringdht.ErrNoService))
+	fmt.Println("no words:", errors.Is(err, ErrEmpty)) // the error has crossed the ring
+	_, err = Count.Call(ctx, words, client.ID(), "to be")
+	fmt.Println("no handler:", errors.Is(err, ringdht.ErrNoService))
 	// Output:
 	// 6 <nil>
-	// true
-	// true
+	// no words: true
+	// no handler: true
 }
 
 // Middleware sees each call at both ends. Metadata goes along with the request.
 func ExampleWithMiddleware() {
-	ctx := context.Background()
-	ring := startRing()
-	defer ring.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 
 	trace := rpc.WithMiddleware(func(next rpc.Func) rpc.Func {
 		return func(ctx context.Context, op *rpc.Op) (any, error) {
@@ -64,52 +69,36 @@ func ExampleWithMiddleware() {
 			return answer, err
 		}
 	})
-	worker := newNode("worker")
+	worker, client := ringdht.NewNode(), ringdht.NewNode()
 	defer worker.Close()
-	Count.Handle(rpc.New(worker, "words", trace), count)
-	client := newNode("client")
 	defer client.Close()
+	Count.Handle(rpc.New(worker, "words", trace), count)
 	words := rpc.New(client, "words", trace)
-	join(worker, client)
+	defer startRing(ctx, worker, client).Close()
 
-	if _, err := Count.Call(rpc.WithMeta(ctx, "user", "ada"), words, worker.ID(), "one two"); err != nil {
-		fmt.Println(err)
-	}
+	_, err := Count.Call(rpc.WithMeta(ctx, "user", "ada"), words, worker.ID(), "one two")
+	check(err)
 	// Output:
 	// serving=true words/count for ada: 2
 	// serving=false words/count for ada: 2
 }
 
-// The examples run in memory.
-var network = memnet.New(1)
+// startRing makes a ring of nodes, as in step 1.
+func startRing(ctx context.Context, nodes ...*ringdht.Node) *ringdht.Registry {
+	registry, err := ringdht.NewRegistry()
+	check(err)
+	addr, err := registry.Listen(ctx, "127.0.0.1:0")
+	check(err)
+	for _, n := range nodes {
+		check(n.Join(ctx, addr.String()))
+	}
+	_, err = registry.Setup(ctx, 0)
+	check(err)
+	return registry
+}
 
-const registry = "registry:1"
-
-func startRing() *ringdht.Registry {
-	r, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")), ringdht.WithSelfSetup(1), ringdht.WithGrace(1))
+func check(err error) {
 	if err != nil {
-		panic(err)
-	}
-	if _, err := r.Listen(context.Background(), registry); err != nil {
-		panic(err)
-	}
-	return r
-}
-
-func newNode(host string) *ringdht.Node {
-	return ringdht.NewNode(ringdht.WithTransport(network.Host(host)))
-}
-
-func join(nodes ...*ringdht.Node) {
-	ctx := context.Background()
-	for _, n := range nodes {
-		if err := n.Join(ctx, registry); err != nil {
-			panic(err)
-		}
-	}
-	for _, n := range nodes {
-		if err := n.Ready(ctx); err != nil {
-			panic(err)
-		}
+		log.Fatal(err)
 	}
 }

@@ -3,74 +3,103 @@ package topic_test
 import (
 	"context"
 	"fmt"
+	"log"
+	"time"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/topic"
 )
 
-// Line is what the programs of a chat send each other.
-type Line struct{ Name, Text string }
-
-// Two nodes chat: what one publishes, both get.
+// Step 4 of the course of package [ringdht]: topics. What one node publishes comes to each
+// subscription to its subject, once and in order. Nodes in between pass it on: a publisher sends to
+// a few, however many want it.
+//
+// A newcomer gets the latest message first, since this Topic has [WithRetained].
+//
+// Try: publish 1,000 messages before the loop begins. The subscription holds 256 (see [WithBuffer]),
+// and Missed of the first one that is left says how many it lost. Next: faults, in package
+// [github.com/x/ringdht/memnet].
 func Example() {
-	ctx := context.Background()
-	ring := startRing()
-	defer ring.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	registry, err := ringdht.NewRegistry()
+	check(err)
+	defer registry.Close()
+	addr, err := registry.Listen(ctx, "127.0.0.1:0")
+	check(err)
 
-	ada := newNode("ada")
-	defer ada.Close()
-	adasLines := topic.New[Line](ada, "chat")
-	ben := newNode("ben")
-	defer ben.Close()
-	bensLines := topic.New[Line](ben, "chat")
-	join(ada, ben)
+	type reading struct {
+		Celsius float64
+	}
+	join := func(name string) (*ringdht.Node, *topic.Topic[reading]) {
+		n := ringdht.NewNode(ringdht.WithName(name))
+		readings := topic.New[reading](n, "weather", topic.WithRetained()) // before Join, as all services
+		check(n.Join(ctx, addr.String()))
+		return n, readings
+	}
+	station, measured := join("station")
+	defer station.Close()
+	ann, hers := join("ann")
+	defer ann.Close()
+	_, err = registry.Setup(ctx, 0)
+	check(err)
 
-	sub, err := bensLines.Subscribe(ctx, "go") // it stands: nothing is missed from here on
-	if err != nil {
-		panic(err)
+	// When Subscribe returns the subscription stands: no later message is missed.
+	roof, err := hers.Subscribe(ctx, "roof")
+	check(err)
+	for _, c := range []float64{20.5, 21, 21.5} {
+		check(measured.Publish(ctx, "roof", reading{c}))
 	}
-	for _, text := range []string{"hello", "bye"} {
-		if err := adasLines.Publish(ctx, "go", Line{"Ada", text}); err != nil {
-			panic(err)
-		}
-	}
-	for m := range sub.All(ctx) {
-		fmt.Println(m.Source == ada.ID(), m.Value.Name, m.Value.Text)
-		if m.Value.Text == "bye" {
+	check(measured.Publish(ctx, "cellar", reading{12})) // ann has no subscription to it
+	for m := range roof.All(ctx) {
+		fmt.Println("ann:", m.Subject, m.Value.Celsius)
+		if m.Value.Celsius == 21.5 {
 			break
 		}
 	}
+
+	bob, his := join("bob") // later
+	defer bob.Close()
+	roof, err = his.Subscribe(ctx, "roof")
+	check(err)
+	for m := range roof.All(ctx) {
+		fmt.Println("bob:", m.Subject, m.Value.Celsius, "from the station:", m.Source == station.ID())
+		break
+	}
 	// Output:
-	// true Ada hello
-	// true Ada bye
+	// ann: roof 20.5
+	// ann: roof 21
+	// ann: roof 21.5
+	// bob: roof 21.5 from the station: true
 }
 
 // A configuration: the latest value is there for each program that comes later, and a slow one skips
 // to the newest.
 func ExampleWithRetained() {
-	ctx := context.Background()
-	ring := startRing()
-	defer ring.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	registry, err := ringdht.NewRegistry()
+	check(err)
+	defer registry.Close()
+	addr, err := registry.Listen(ctx, "127.0.0.1:0")
+	check(err)
 
-	office := newNode("office")
+	office := ringdht.NewNode()
 	defer office.Close()
 	settings := topic.New[int](office, "settings", topic.WithRetained(), topic.WithBuffer(1))
-	join(office)
+	check(office.Join(ctx, addr.String()))
+	_, err = registry.Setup(ctx, 0)
+	check(err)
 	for limit := range 3 {
-		if err := settings.Publish(ctx, "limit", limit); err != nil {
-			panic(err)
-		}
+		check(settings.Publish(ctx, "limit", limit))
 	}
 
-	late := newNode("late")
+	late := ringdht.NewNode()
 	defer late.Close()
 	settings = topic.New[int](late, "settings", topic.WithRetained(), topic.WithBuffer(1))
-	join(late)
+	check(late.Join(ctx, addr.String()))
 	sub, err := settings.Subscribe(ctx, "limit")
-	if err != nil {
-		panic(err)
-	}
+	check(err)
 	for m := range sub.All(ctx) {
 		fmt.Println("the limit is", m.Value)
 		break
@@ -78,36 +107,8 @@ func ExampleWithRetained() {
 	// Output: the limit is 2
 }
 
-// The examples run in memory.
-var network = memnet.New(1)
-
-const registry = "registry:1"
-
-func startRing() *ringdht.Registry {
-	r, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")), ringdht.WithSelfSetup(1), ringdht.WithGrace(1))
+func check(err error) {
 	if err != nil {
-		panic(err)
-	}
-	if _, err := r.Listen(context.Background(), registry); err != nil {
-		panic(err)
-	}
-	return r
-}
-
-func newNode(host string) *ringdht.Node {
-	return ringdht.NewNode(ringdht.WithTransport(network.Host(host)))
-}
-
-func join(nodes ...*ringdht.Node) {
-	ctx := context.Background()
-	for _, n := range nodes {
-		if err := n.Join(ctx, registry); err != nil {
-			panic(err)
-		}
-	}
-	for _, n := range nodes {
-		if err := n.Ready(ctx); err != nil {
-			panic(err)
-		}
+		log.Fatal(err)
 	}
 }
