@@ -117,11 +117,8 @@ func (o *Owner) Gave(op uint64, state []byte, ok bool) {
 	o.advance(Ring)
 }
 
-// take takes a Give, if it is exactly what this life wants.
+// take takes a Give, if it is exactly what this life wants. Before Orders it does not hold what it took.
 func (o *Owner) take(from uint64, f Frame) {
-	if o.frozen {
-		return // Orders may repeat the Pull
-	}
 	for arc, p := range o.arcs.within(f.Arc) {
 		if p.phase == wanted && p.term == f.Term && p.peer == from && p.op == 0 && !p.has {
 			o.load(arc, p, f.Body)
