@@ -1,0 +1,143 @@
+package arc
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var plantAll = flag.Bool("controls", false, "plant one bug after the other, and check that the simulation finds each")
+
+// controls are bugs to plant: old, which a file has once, becomes new. A simulation that does not
+// fail then proves nothing about that rule.
+// The search for a rare one begins at a seed that shows it.
+var controls = []struct {
+	from                 int
+	name, file, old, new string
+}{
+	{1, "a source goes on while messages in front are unanswered", "source.go", "case len(t.sent) > 0 || t.asked != 0", "case t.asked != 0"},
+	{1, "a refused message is sent again alone", "source.go", "\tback := slices.Clone(t.sent[i:])\n\tt.sent = slices.Clip(t.sent[:i])\n", "\tback := slices.Clone(t.sent[i : i+1])\n\tt.sent = slices.Delete(slices.Clone(t.sent), i, i+1)\n"},
+	{1, "a refused message is sent again behind later ones", "source.go", "t.unsent = append(back, t.unsent...)", "t.unsent = append(t.unsent, back...)"},
+	{1, "a refusal calls those in front back too", "source.go", "\ti := t.index(seq)\n\tback :=", "\ti := 0\n\tback :="},
+	{1, "a repeated message is sent behind later ones", "source.go", "kept, append(again, t.unsent...)", "kept, append(t.unsent, again...)"},
+	{1, "a crash is taken for handled", "source.go", "\t\t\ts.out.Unknown(m.number)\n", "\t\t\ts.out.Answered(m.number, nil)\n"},
+	{1, "a crash is taken for not handled", "source.go", "\t\tcase m.again:\n", "\t\tcase true:\n"},
+	{1, "all that was sent counts as lost when a stream ends", "source.go", "return lost[m.seq] })", "return true })"},
+	{1, "what a life that leaves gives back is ignored", "source.go", "\t\ts.refused(t, f.Seq)\n\t} else", "\t\t_ = t\n\t} else"},
+	{1, "an ask that comes back is not asked again", "source.go", "\tif t := s.targets[point]; t != nil && t.asked != 0 {", "\tif t := s.targets[point]; false {"},
+	{1, "an answer that comes again is taken", "source.go", "\tdelete(s.sent, m.seq)\n\ts.unanswered--", "\ts.unanswered--"},
+	{1, "a message needs no term", "handle.go", "p.phase != held || p.term != m.Term {", "p.phase != held {"},
+	{1, "a holder handles after its Give", "handle.go", "p.phase != held || p.term != m.Term {", "p.phase == none || p.phase == wanted || p.phase == held && p.term != m.Term {"},
+	{1, "two handlers at a point", "handle.go", "\tif len(q) == 1 {\n\t\to.out.Handle(m)", "\tif true {\n\t\to.out.Handle(m)"},
+	{1, "what is behind a handler that ends is not handled", "handle.go", "\t\to.out.Handle(q[1])\n", ""},
+	{1, "a receiver handles before its Take", "moves.go", "case p.has && (p.peer == 0 || !o.frozen):", "case (p.has || p.peer != 0) && !o.frozen:"},
+	{1, "a Give does not wait for handlers", "moves.go", "!o.busy(whole)", "true"},
+	{1, "the copy is dropped at Give", "moves.go", "Term: p.term, Body: state})", "Term: p.term, Body: state})\n\t\t\to.out.Drop(arc, false)"},
+	{1, "Took before the state is there", "moves.go", "\to.out.Send(p.peer, Frame{Kind: Pull, Arc: arc, Term: p.term})\n", "\to.out.Send(p.peer, Frame{Kind: Pull, Arc: arc, Term: p.term})\n\to.out.Tell(Frame{Kind: Took, Arc: arc, Term: p.term})\n"},
+	{1, "a Grant discards what is held", "moves.go", "\t\t\to.arcs.set(sub, piece{phase: held, term: term})\n", "\t\t\to.out.Drop(sub, false)\n\t\t\to.arcs.set(sub, piece{phase: held, term: term})\n"},
+	{1, "a Grant discards a copy", "moves.go", "has: true, resume:", "has: false, resume:"},
+	{1, "an older Grant is taken", "moves.go", "if term <= p.term || p.phase == ending {", "if p.phase == ending {"},
+	{1, "a Give of another term is taken", "moves.go", "p.phase == wanted && p.term == f.Term && p.peer == from && p.op", "p.phase == wanted && p.op"},
+	{1, "a Pull under an older term is served", "moves.go", "case p.phase == held && term > p.term && !o.frozen:", "case p.phase == held && !o.frozen:"},
+	{1, "a Pull of an earlier registry is served", "moves.go", "\tif term <= o.bar {\n", "\tif false {\n"},
+	{1, "an owner gives between Report and Orders", "moves.go", "term > p.term && !o.frozen:", "term > p.term:"},
+	{1, "an owner takes between Report and Orders", "moves.go", "case p.has && (p.peer == 0 || !o.frozen):", "case p.has:"},
+	{1, "a Pull that comes early is lost", "moves.go", "\t\t\t\tw = pull{from, term}\n", ""},
+	{1, "a Pull that has waited is forgotten", "moves.go", "\t\t\to.pull(w.from, sub, w.term)\n", ""},
+	{1, "a Pull that comes again waits for ever", "moves.go", "\t\tcase p.phase == none && term <= o.latest:\n", ""},
+	{1, "a Give that met another operation is not asked for again", "moves.go", "o.arcs.set(arc, p); p.phase == wanted && p.peer != 0 {", "o.arcs.set(arc, p); false {"},
+	{1, "what a Take for nothing took is kept", "moves.go", "\t\t\tif ok {\n\t\t\t\to.out.Drop(arc, false)\n\t\t\t}\n\t\t\to.again", "\t\t\to.again"},
+	{1, "what has failed is not done again", "moves.go", "\t\tp.failed = false\n", "\t\tcontinue\n"},
+	{1, "Settled drops another copy", "moves.go", "p.phase == copied && p.term == term {", "p.phase == copied {"},
+	{1, "a copy stays after Settled", "moves.go", "\t\tif p.phase == copied && p.term == term {\n\t\t\to.discard(sub, p)\n\t\t}\n", "\t\t_, _ = sub, p\n"},
+	{1, "a retired owner does not wait for handlers", "moves.go", "\t\t\tif !o.busy(sub) {\n", "\t\t\tif true {\n"},
+	{1, "asks that wait are forgotten", "moves.go", "\to.answerParked(arc, p.term)\n", ""},
+	{1, "one that stops is reported as a holder", "orders.go", "case p.phase == held || p.phase == ending", "case p.phase == held || p.phase == stopping || p.phase == ending"},
+	{1, "a copy is not reported", "orders.go", "case p.phase == stopping || p.phase == copied:", "case false:"},
+	{1, "no bar", "orders.go", "max(o.bar, all.Bar), max", "0, max"},
+	{1, "what Orders do not name stays", "orders.go", "\t\t\to.void(arc)\n", ""},
+	{1, "a Took that was lost is not repeated", "orders.go", "\t\t\to.out.Tell(Frame{Kind: Took, Arc: arc, Term: w.Term})\n", ""},
+	{1, "a Pull is not repeated at Orders", "orders.go", "\t\t\to.want(arc, p)\n", "\t\t\t_ = p\n"},
+	{1, "a Pull is not repeated after a stream's end", "owner.go", "\t\t\t\to.out.Send(to, Frame{Kind: Pull, Arc: arc, Term: f.Term})\n", ""},
+	{1, "an answer is not repeated after a stream's end", "owner.go", "\tdefault:\n\t\to.out.Send(to, f)\n", "\tdefault:\n"},
+	{1, "an ask is not answered again after a stream's end", "owner.go", "\tcase Is, No:\n\t\to.ask(to, f.Point)\n", "\tcase Is, No:\n"},
+	{1, "a second move during a first", "authority.go", "if s.receiver != 0 || s.holder == share.Life", "if s.holder == share.Life"},
+	{1, "an unfinished move is cancelled", "authority.go", "\t\tif s.receiver != 0 || s.holder == share.Life ||", "\t\tif s.receiver != 0 && s.holder == share.Life {\n\t\t\ta.hold(arc, share.Life)\n\t\t}\n\t\tif s.receiver != 0 || s.holder == share.Life ||"},
+	{1, "a move from an owner that has retired", "authority.go", " || s.holder != 0 && a.owners[s.holder].retired {", " {"},
+	{1, "an owner retires while it takes part in a move", "authority.go", "s.receiver == life || s.holder == life && (s.receiver != 0 || others)", "s.holder == life && others"},
+	{1, "arcs of an owner that retires are free at once", "authority.go", "\t\t\to.retired = true\n", "\t\t\to.retired = true\n\t\t\ta.release(life)\n"},
+	{1, "the giver of a receiver that dies loses the arc", "authority.go", "\t\tcase s.receiver == life:\n\t\t\tother = s.holder\n", "\t\tcase s.receiver == life:\n\t\t\ta.arcs.set(arc, state{})\n"},
+	{1, "Took of another move is taken", "authority.go", "if s.receiver == life && s.move == term {", "if s.receiver == life {"},
+	{1, "a giver hears nothing of the end of a move", "authority.go", "\t\t\ta.out.Tell(s.holder, Frame{Kind: Settled, Arc: sub, Term: term})\n", ""},
+	{1, "pieces are not merged", "authority.go", "if pieces > a.cuts {", "if false {"},
+	{1, "a new registry takes a giver before the receiver", "reports.go", "\t\t\t\tif g.Term > c.term {", "\t\t\t\tif g.Term > 0 {"},
+	{1, "a new registry takes a holder before a later giver", "reports.go", "\t\t\t\tif g.Term > c.term {", "\t\t\t\tif c.term == 0 {"},
+	{1, "a new registry ignores copies", "reports.go", "range r.Given {", "range r.Given[:0] {"},
+	{1, "a giver resumes under the old term", "reports.go", "\t\t\tc.term = a.next()\n", "\t\t\t_ = c\n"},
+	{1, "the bar in the first Orders only", "reports.go", "\ta.orders(m.Life)\n\tif r.Left", "\tbar := a.bar\n\ta.bar = 0\n\ta.orders(m.Life)\n\ta.bar = bar\n\tif r.Left"},
+	{1, "Orders before all have reported", "reports.go", "\tif a.recovering {\n\t\treturn\n\t}\n", ""},
+}
+
+// TestControls plants the bugs. It builds the package once for each, so it runs only with -controls.
+func TestControls(t *testing.T) {
+	if !*plantAll {
+		t.Skip("-controls runs it")
+	}
+	for _, c := range controls {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // each builds and links, mostly on one processor
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant(t, c.file, c.old, c.new),
+				"-vet=off", "-timeout", "3m", "-run", "Simulation", ".", "-first", "-from", strconv.Itoa(c.from)).CombinedOutput()
+			found := strings.Index(string(out), "-seed ")
+			switch {
+			case err == nil:
+				t.Error("the simulation does not notice")
+			case found < 0:
+				t.Errorf("something else failed: %.2000s", out)
+			default:
+				line, _, _ := strings.Cut(string(out[found:]), "\n")
+				t.Logf("%.300s", line)
+			}
+		})
+	}
+}
+
+// Each bug can be planted.
+func TestControlsExist(t *testing.T) {
+	for _, c := range controls {
+		plant(t, c.file, c.old, c.new)
+	}
+}
+
+// plant returns an overlay for the go command in which old is replaced by new in a file.
+func plant(t *testing.T, file, old, new string) (overlay string) {
+	t.Helper()
+	path, err := filepath.Abs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), old); n != 1 {
+		t.Fatalf("%s has the text to replace %d times, want once:\n%s", file, n, old)
+	}
+	dir := t.TempDir()
+	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{planted: strings.Replace(string(text), old, new, 1), overlay: string(list)} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return overlay
+}
