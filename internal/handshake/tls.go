@@ -33,7 +33,9 @@ func (c *watched) Read(b []byte) (int, error) {
 	c.arrival.await()
 	n, err := c.Conn.Read(b[:min(len(b), maxStranger+1-c.got)])
 	c.arrival.work()
-	c.resume()
+	if err == nil || n > 0 { // else it has ended, as one that had to make room, and computes no more
+		c.resume()
+	}
 	if c.got += n; c.got > maxStranger {
 		return 0, errTooMuch
 	}
@@ -42,8 +44,11 @@ func (c *watched) Read(b []byte) (int, error) {
 
 func (c *watched) Write(b []byte) (int, error) {
 	c.pause()
-	defer c.resume()
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	if err == nil {
+		c.resume()
+	}
+	return n, err
 }
 
 // pause gives the place in crypto back while the handshake does not compute, and resume waits for
