@@ -101,12 +101,8 @@ var controls = []struct {
 	{liarsFrom + 16, "lists: a list that has missed a manifest keeps its epoch", "membership/services.go", "if !l.versioned || epoch != l.ListEpoch+1 {", "if false {"},
 	{634, "lists: a newcomer with the ID of one that is gone", "membership/announce.go", "if slices.ContainsFunc(a.listed, func(m *member) bool { return a.byID[m.ID] != nil }) {", "if false {"},
 	{namesFrom, "services: ends are not told", "membership/services.go", "at(s).gone = append(at(s).gone, m.Ref())", "_ = at(s)"},
-	{namesFrom + 162, "services: those whose end is not announced are not told", "membership/services.go", "\t\tfor _, o := range a.listed {", "\t\tfor _, o := range a.listed[:0] {"},
-	{namesFrom + 68, "services: what was told before a manifest counts on", "membership/nodeview.go", "next.applyHandlers(nil)", "next.applyHandlers(l.services)"},
-	{namesFrom, "services: those who ask later are not told", "membership/services.go", "\t\tif !slices.Contains(before, s) {\n", "\t\tif slices.Contains(before, s) {\n"},
-	{namesFrom, "services: what is asked for before there is a list is forgotten", "membership/services.go", "m.owedServices = a.listEpoch == 0; m.owedServices {", "m.owedServices = false; a.listEpoch == 0 {"},
-	{namesFrom, "services: a member that comes back has asked for what it had", "membership/admit.go", "\t\ta.setFollows(m, r.Follows)\n", ""},
-	{namesFrom, "services: the answer waits for the next list", "membership/nodelists.go", "if l.versioned && a.ListEpoch > 0 && a.ListEpoch == l.ListEpoch {", "if false {"},
+	{namesFrom + 159, "services: those whose end is not announced are not told", "membership/services.go", "\t\tfor _, o := range a.listed {", "\t\tfor _, o := range a.listed[:0] {"},
+	{namesFrom + 106, "services: what was told before a manifest counts on", "membership/nodeview.go", "next.applyHandlers(nil)", "next.applyHandlers(l.services)"},
 	{1, "bundles: a sink takes a part", "stream/receiver.go", "\tcopy(r.inbox.Reserve(len(f)), f)\n",
 		"\tif m := wire.Walk(f); f.Messages() > 1 && m.Next() {\n\t\tf = wire.Append(nil, wire.Header{Type: wire.Data, Port: f.Port(), Dst: f.Dst(), Src: f.Src(), Seq: f.Seq()}, m.Body)\n\t}\n\tcopy(r.inbox.Reserve(len(f)), f)\n"},
 	{1, "bundles: a sink counts frames", "stream/receiver.go", "end := r.next + uint64(f.Messages())", "end := r.next + 1"},
@@ -180,6 +176,10 @@ func TestControlsOfPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, file, old, new, tests string }{
+		{"services: those who ask later are not told", "membership/services.go", "\t\tif !slices.Contains(before, s) {\n", "\t\tif slices.Contains(before, s) {\n", "ServicesOfALargeRing"},
+		{"services: what is asked for before there is a list is forgotten", "membership/services.go", "m.owedServices = a.listEpoch == 0; m.owedServices {", "m.owedServices = false; a.listEpoch == 0 {", "ServicesOfALargeRing"},
+		{"services: a member that comes back has asked for what it had", "membership/admit.go", "\t\ta.setFollows(m, r.Follows)\n", "", "ServicesOfALargeRing"},
+		{"services: the answer waits for the next list", "membership/nodelists.go", "if l.versioned && a.ListEpoch > 0 && a.ListEpoch == l.ListEpoch {", "if false {", "ServicesOfALargeRing"},
 		{"a member declared dead comes back to the same registry while it recovers", "membership/authority.go", "if a.recovering { // it may", "if false { // it may", "DeathInARecovery"},
 		{"an outage counts against a ring", "membership/identity.go", "min(now-f.last, maxForsakeGap*lease)", "now - f.last", "Forsaking"},
 		{"the state counts while another is written", "membership/identity.go", "a.saved.Empty = a.saved.Empty || r.Empty", "_ = r.Empty", "State"},
