@@ -96,7 +96,7 @@ var controls = []struct {
 	{namesFrom + 31, "names: of two that come back with one name both stay", "membership/admit.go", "namesake := a.namesake(r)\n", "namesake := (*member)(nil)\n"},
 	{namesFrom + 7, "names: a name is never free again", "membership/authority.go", "\t\tdelete(a.byName, name)\n", ""},
 	{namesFrom + 6, "names: members come back without what they say", "membership/admit.go", "back := &member{Member: m, token: r.Token, info: r.Info,", "back := &member{Member: m, token: r.Token,"},
-	{namesFrom + 77, "lists: a manifest lacks members whose end is not announced", "membership/messages.go", "known = append(known, a.listed...)", "_ = a.listed"},
+	{namesFrom + 159, "lists: a manifest lacks members whose end is not announced", "membership/messages.go", "known = append(known, a.listed...)", "_ = a.listed"},
 	{namesFrom + 6, "lists: a new registry counts lists from one", "membership/recovery.go", "a.resumeListEpoch(now)", "a.announcedCount, a.listClaims = len(a.tableMembers()), nil"},
 	{liarsFrom + 16, "lists: a list that has missed a manifest keeps its epoch", "membership/services.go", "if !l.versioned || epoch != l.ListEpoch+1 {", "if false {"},
 	{634, "lists: a newcomer with the ID of one that is gone", "membership/announce.go", "if slices.ContainsFunc(a.listed, func(m *member) bool { return a.byID[m.ID] != nil }) {", "if false {"},
