@@ -23,14 +23,15 @@ type Follower struct {
 	Service  string // only of members that handle it; "": of all
 
 	self     ring.Ref   // told, and not ended; zero if there is none
-	told     *ring.List // the others that were told and have not ended; perhaps with some that are not followed
-	count    int        // of them, those that are followed
+	told     *ring.List // the others that were told and had not ended at the latest compare; perhaps with some that are not followed
+	count    int        // of them, those that are followed, with the changes told since
 	caughtUp bool       // all that was present at the start is told
 
 	last    Sight
 	list    *ring.List // of last, without the node itself
-	exact   bool       // once pending is told, those told are those on list
-	pending []change   // of last, in reverse
+	exact   bool       // once changes are told, those told are those on list
+	changes []change   // of last
+	next    int        // of changes, the first that is not told
 }
 
 // change is an event that is not told yet.
@@ -41,8 +42,8 @@ type change struct {
 	self bool
 }
 
-// keepPending is the room for changes that a Follower keeps.
-const keepPending = 64
+// keepChanges is the room for changes that a Follower keeps.
+const keepChanges = 64
 
 // Sight is what a node knows of the ring, or of the members that handle a service, at one moment.
 type Sight struct {
@@ -70,35 +71,55 @@ func (f *Follower) Next(now Sight) (shown.MemberEvent, bool) {
 	if now != f.last {
 		f.compare(now)
 	}
-	if len(f.pending) == 0 {
+	if f.next == len(f.changes) {
 		f.caughtUp = f.caughtUp || !now.Part
 		if f.exact { // the list is the node's, so that it takes no memory, and shares blocks with the next one
 			f.told = f.list
+		} else {
+			f.apply()
 		}
-		if cap(f.pending) > keepPending {
-			f.pending = nil
+		f.changes, f.next = f.changes[:0], 0
+		if cap(f.changes) > keepChanges {
+			f.changes = nil
 		}
 		return shown.MemberEvent{}, false
 	}
-	c := f.pending[len(f.pending)-1]
-	f.pending = f.pending[:len(f.pending)-1]
+	c := f.changes[f.next]
+	f.next++
 	switch {
 	case c.self && c.kind.Over():
 		f.self = ring.Ref{}
 	case c.self:
 		f.self = c.ref
 	case c.kind.Over():
-		f.told, f.count = f.told.Without(c.ref), f.count-1
+		f.count--
 	default:
-		f.told, f.count = f.told.With(ring.Listed{Ref: c.ref, Info: c.info}), f.count+1
+		f.count++
 	}
 	return shown.MemberEvent{Change: c.kind, MemberInfo: now.View.Describe(c.ref, c.info), Self: c.self, Epoch: now.Epoch}, true
+}
+
+// apply puts the changes that were told into told.
+func (f *Follower) apply() {
+	var over []ring.Ref
+	var begun []ring.Listed
+	for _, c := range f.changes[:f.next] {
+		switch {
+		case c.self:
+		case c.kind.Over():
+			over = append(over, c.ref)
+		default:
+			begun = append(begun, ring.Listed{Ref: c.ref, Info: c.info})
+		}
+	}
+	f.told = f.told.Without(over...).With(begun...)
 }
 
 // compare makes the events that lead from what was told to the present. It costs what has changed: the
 // lists of before and of now share the rest.
 func (f *Follower) compare(now Sight) {
-	f.last, f.pending = now, f.pending[:0]
+	f.apply()
+	f.last, f.changes, f.next = now, f.changes[:0], 0
 	begins := shown.MemberJoined
 	if !f.caughtUp {
 		begins = shown.MemberPresent
@@ -141,8 +162,7 @@ func (f *Follower) compare(now Sight) {
 		}
 	}
 	slices.SortStableFunc(ends, func(a, b change) int { return cmp.Compare(a.ref.ID, b.ref.ID) })
-	f.pending = append(append(append(f.pending, ends...), self...), starts...)
-	slices.Reverse(f.pending)
+	f.changes = append(append(append(f.changes, ends...), self...), starts...)
 }
 
 // serving is the list without the node itself, and without those that are about to leave.

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -270,5 +271,38 @@ func TestFollowerOfAWrongList(t *testing.T) {
 	}
 	if !maps.Equal(told.others(), map[uint64]uint64{2: 6, 3: 0}) {
 		t.Error(told.present)
+	}
+}
+
+// Until a node was told the members of a service, it knows a part of them. The others are present as well,
+// and those that are not on the part any more need not have ended.
+func TestFollowerOfAPart(t *testing.T) {
+	info := ring.NewInfo("", nil, []string{"s"})
+	list := func(ids ...uint64) (l *ring.List) {
+		for _, id := range ids {
+			l = l.With(ring.Listed{Ref: ring.Ref{ID: id, Incarnation: id}, Info: info})
+		}
+		return l
+	}
+	f := Follower{Service: "s", HowEnded: func(ring.Ref) (shown.MemberChange, bool) { return "", false }}
+	view := &NodeView{Self: ring.Ref{ID: 1, Incarnation: 1}, Bits: 8}
+	for _, step := range []struct {
+		list *ring.List
+		part bool
+		want string
+	}{
+		{list(2, 3), true, "[node 2 is present node 3 is present]"},
+		{list(3, 4), true, "[node 4 is present]"},
+		{list(1, 2, 4, 5), false, "[node 3 has ended node 5 is present]"},
+		{list(1, 2, 4, 6), false, "[node 5 has ended node 6 joined]"},
+	} {
+		now := Sight{Self: view.Self, Over: true, View: view, List: step.list, Whole: !step.part, Part: step.part}
+		var got []shown.MemberEvent
+		for e, ok := f.Next(now); ok; e, ok = f.Next(now) {
+			got = append(got, e)
+		}
+		if fmt.Sprint(got) != step.want {
+			t.Errorf("got %v, want %s", got, step.want)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func (r *largeRing) join(name string, handles, follow []string) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.views[m.Ref()] = &NodeView{Self: m.Ref(), Bits: 20, Follows: []string{"common", "rare"}}
+	r.views[m.Ref()] = &NodeView{Self: m.Ref(), Bits: 20, Follows: []string{"common", "none", "rare"}}
 	r.asked[m.Ref()] = follow
 	r.refs = append(r.refs, m.Ref())
 }
@@ -63,32 +63,37 @@ func (r *largeRing) settle() {
 	clear(r.told)
 	clear(r.frames)
 	for range 6 {
-		r.now += 100 * time.Millisecond
-		r.Advance(r.now)
-		for _, e := range r.Take() {
-			view, err := r.views[e.Ref], error(nil)
-			if view == nil {
-				continue
-			}
-			switch m := e.Body.(type) {
-			case control.Handlers:
-				r.told[m.Service]++
-				r.frames[e.Frame] = true
-				view, err = view.Handlers(m)
-			case control.Manifest:
-				view, err = view.Manifest(m)
-				r.Linked(e.Ref, m.Epoch)
-			case control.Update:
-				view, err = view.Update(m)
-				r.Linked(e.Ref, m.Epoch)
-			case control.Announce:
-				view = view.Announce(m, r.Draw)
-			}
-			if err != nil {
-				r.Fatal(err)
-			}
-			r.views[e.Ref] = view
+		r.step()
+	}
+}
+
+// step lets the authority act once.
+func (r *largeRing) step() {
+	r.now += 100 * time.Millisecond
+	r.Advance(r.now)
+	for _, e := range r.Take() {
+		view, err := r.views[e.Ref], error(nil)
+		if view == nil {
+			continue
 		}
+		switch m := e.Body.(type) {
+		case control.Handlers:
+			r.told[m.Service]++
+			r.frames[e.Frame] = true
+			view, err = view.Handlers(m)
+		case control.Manifest:
+			view, err = view.Manifest(m)
+			r.Linked(e.Ref, m.Epoch)
+		case control.Update:
+			view, err = view.Update(m)
+			r.Linked(e.Ref, m.Epoch)
+		case control.Announce:
+			view = view.Announce(m, r.Draw)
+		}
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.views[e.Ref] = view
 	}
 }
 
@@ -137,9 +142,14 @@ func TestServicesOfALargeRing(t *testing.T) {
 		}
 	}
 	a.Setup(1, ring.Layout{})
+	a.step()
+	a.follow(a.refs[n-3], "none") // before there is a list
 	a.settle()
 	a.check()
-	if len(a.frames) != 2+2+1 { // with the manifests none, and then the common one in two parts
+	if list, told := a.views[a.refs[n-3]].HandlersOf("none"); !told || list.Len() > 0 {
+		t.Errorf("that none handles a service: told %v, %d", told, list.Len())
+	}
+	if len(a.frames) != 2+1+1 { // the common one in two parts
 		t.Errorf("%d messages were encoded", len(a.frames))
 	}
 	// Those that ask later are told at once, at the same epoch, and what they have not is encoded once for all.

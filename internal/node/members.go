@@ -126,7 +126,7 @@ func (n *Node) ServiceMembers(service string) ([]status.MemberInfo, uint64) {
 func (inc *incarnation) membersOf(service string) ([]status.MemberInfo, uint64) {
 	inc.n.follow(service)
 	now := inc.sightOf(service)
-	if inc.ctx.Err() != nil { // others may list this incarnation still
+	if inc.ctx.Err() != nil || service == "" && now.View.Sampled() { // others may list this incarnation still, or have another sample
 		now.Epoch = 0
 	}
 	var all []status.MemberInfo

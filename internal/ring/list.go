@@ -175,53 +175,65 @@ func (l *List) All() iter.Seq[Listed] {
 // Changes lists, by ascending ID, the incarnations that only the list before has, and those that only this
 // one has. It looks only at the blocks that the two do not share.
 func (l *List) Changes(before *List) (gone, come []Listed) {
+	old, now := cursor{l: before}, cursor{l: l}
 	shared := make(map[*entry]bool)
 	if before.Len() > 0 {
 		for _, b := range before.blocks {
 			shared[&b[0]] = false
 		}
 	}
-	come = l.outside(func(b []entry) bool {
-		_, known := shared[&b[0]]
-		shared[&b[0]] = true
-		return known
-	})
-	gone = before.outside(func(b []entry) bool { return shared[&b[0]] })
-	// Both are by ascending ID. What both have has not changed.
-	i, j, onlyGone, onlyCome := 0, 0, gone[:0], come[:0]
-	for i < len(gone) || j < len(come) {
-		switch {
-		case j == len(come) || i < len(gone) && gone[i].ID < come[j].ID:
-			onlyGone = append(onlyGone, gone[i])
-			i++
-		case i == len(gone) || come[j].ID < gone[i].ID:
-			onlyCome = append(onlyCome, come[j])
-			j++
-		default:
-			if gone[i].Incarnation != come[j].Incarnation {
-				onlyGone, onlyCome = append(onlyGone, gone[i]), append(onlyCome, come[j])
+	if l.Len() > 0 {
+		for _, b := range l.blocks {
+			if _, known := shared[&b[0]]; known {
+				shared[&b[0]] = true
 			}
-			i++
-			j++
 		}
 	}
-	return onlyGone, onlyCome
+	for x, y := old.skip(shared), now.skip(shared); x || y; x, y = old.skip(shared), now.skip(shared) {
+		switch {
+		case !y || x && old.entry().id < now.entry().id:
+			gone = append(gone, old.next())
+		case !x || now.entry().id < old.entry().id:
+			come = append(come, now.next())
+		case old.entry().inc() != now.entry().inc():
+			gone, come = append(gone, old.next()), append(come, now.next())
+		default:
+			old.at++
+			now.at++
+		}
+	}
+	return gone, come
 }
 
-// outside lists the members of the blocks that are not shared.
-func (l *List) outside(shared func([]entry) bool) (members []Listed) {
-	if l == nil {
-		return nil
+// cursor is a place on a list.
+type cursor struct {
+	l         *List
+	block, at int
+}
+
+// skip moves a cursor that is at the end of a block, or in front of shared ones, to the next other one. It
+// returns false at the end of the list.
+func (c *cursor) skip(shared map[*entry]bool) bool {
+	if c.l == nil {
+		return false
 	}
-	for i, b := range l.blocks {
-		if shared(b) {
-			continue
+	for c.block < len(c.l.blocks) {
+		b := c.l.blocks[c.block]
+		if c.at < len(b) && (c.at > 0 || !shared[&b[0]]) {
+			return true
 		}
-		for at, e := range b {
-			members = append(members, e.listed(l.block(i).info(at)))
-		}
+		c.block, c.at = c.block+1, 0
 	}
-	return members
+	return false
+}
+
+func (c *cursor) entry() entry { return c.l.blocks[c.block][c.at] }
+
+// next returns the member at the place, and moves behind it.
+func (c *cursor) next() Listed {
+	m := c.entry().listed(c.l.block(c.block).info(c.at))
+	c.at++
+	return m
 }
 
 // With returns the list with more members. Of two incarnations with the same ID, the list has the
