@@ -108,3 +108,183 @@ func TestLeaveWithServices(t *testing.T) {
 		}
 	})
 }
+
+// ready waits until nodes are ready, and have heard of each other.
+func ready(t *testing.T, nodes ...*ringdht.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if err := n.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Wait()
+}
+
+// A node that leaves winds up when each other member has confirmed a list without it, and is a member
+// until then and after: it takes messages, answers and relays. The others hear once that it has left.
+func TestOffTheListsBeforeWindingUp(t *testing.T) {
+	inRing(t, func(t *testing.T, tr *ringtest.Ring) {
+		leaver, first, second := newNode(t, tr, "leaver", ringdht.WithID(30), ringdht.WithName("it")), newNode(t, tr, "first", ringdht.WithID(10)), newNode(t, tr, "second", ringdht.WithID(20))
+		winds, goOn := make(chan struct{}), make(chan struct{})
+		var got atomic.Int32
+		services := map[*ringdht.Node]*ringdht.Service{}
+		for _, n := range []*ringdht.Node{leaver, first, second} {
+			s := n.Service("s")
+			s.Handle(func(context.Context, ringdht.Message) { got.Add(1) })
+			if services[n] = s; n == leaver {
+				s.OnLeave(func(ctx context.Context) error {
+					close(winds)
+					<-goOn
+					return s.Send(ctx, 10, []byte("an answer"))
+				})
+			}
+			if err := n.Join(t.Context(), tr.Line()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tr.Setup(0)
+		ready(t, leaver, first, second)
+		var ends []string
+		ctx, cancel := context.WithCancel(t.Context())
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			for e := range services[first].Watch(ctx) {
+				if e.Change.Over() {
+					ends = append(ends, fmt.Sprint(e.ID, e.Change))
+				}
+			}
+		}()
+		lists := func(n *ringdht.Node) bool {
+			members, _ := services[n].Members()
+			_, err := n.Lookup(t.Context(), "it")
+			has := func(m status.MemberInfo) bool { return m.ID == 30 }
+			on := []bool{slices.ContainsFunc(members, has), n != leaver && slices.ContainsFunc(n.Members(), has), n != leaver && err == nil}
+			if n != leaver && (on[0] != on[1] || on[1] != on[2]) {
+				t.Errorf("node %d lists it in some places: %v", n.ID(), on)
+			}
+			return on[0]
+		}
+		tr.Net.Hold("registry", "second")
+		left := make(chan error, 1)
+		go func() { left <- leaver.Leave(t.Context()) }()
+		time.Sleep(ringtest.Lease / 2)
+		if !lists(second) || lists(first) || lists(leaver) {
+			t.Error("before it winds up: a member that was told lists it, or one that was not does not")
+		}
+		select {
+		case <-winds:
+			t.Fatal("it winds up, and a member lists it")
+		default:
+		}
+		tr.Net.Release("registry", "second")
+		<-winds
+		if lists(first) || lists(second) || lists(leaver) {
+			t.Error("it winds up, and a member lists it")
+		}
+		for _, n := range []*ringdht.Node{first, second} { // it is there still
+			if err := services[n].Send(t.Context(), 30, []byte("late")); err != nil {
+				t.Error(err)
+			}
+			if err := n.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		newcomer := newNode(t, tr, "newcomer", ringdht.WithID(40))
+		services[newcomer] = newcomer.Service("s")
+		if err := newcomer.Join(t.Context(), tr.Line()); err != nil {
+			t.Fatal(err)
+		}
+		if err := newcomer.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if lists(newcomer) {
+			t.Error("a newcomer lists it")
+		}
+		if err := services[newcomer].Send(t.Context(), 30, []byte("by its ID")); err != nil {
+			t.Error(err)
+		}
+		if err := newcomer.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		close(goOn)
+		if err := <-left; err != nil {
+			t.Error(err)
+		}
+		if n := got.Load(); n != 4 {
+			t.Errorf("%d messages were handled, want 4", n)
+		}
+		synctest.Wait()
+		cancel()
+		<-watched
+		if !slices.Equal(ends, []string{"30left"}) {
+			t.Errorf("ends that were told: %v", ends)
+		}
+	})
+}
+
+// A node does not wait for ever for the others: for half of its context's time at most, and for a registry
+// that is away no longer than a lease. It learns nothing then, and leaves as well as it can. Another
+// registry is told anew, also while the services wind up.
+func TestWindingUpWithoutConfirmation(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		before      func(t *testing.T, tr *ringtest.Ring)
+		while       func(t *testing.T, tr *ringtest.Ring) // it winds up
+		ctx         time.Duration
+		after, till time.Duration // when it winds up
+		listed      bool
+		want        error
+	}{
+		{name: "a member does not confirm", before: func(_ *testing.T, tr *ringtest.Ring) { tr.Net.Hold("registry", "other") }, ctx: ringtest.Lease, after: ringtest.Lease / 2, till: ringtest.Lease/2 + time.Millisecond, listed: true, want: context.DeadlineExceeded},
+		{name: "a member hangs", before: func(_ *testing.T, tr *ringtest.Ring) { tr.Net.Hold("registry", "other") }, ctx: time.Hour, after: ringtest.Lease / 2, till: ringtest.Lease + ringtest.Lease/8, listed: true},
+		{name: "no registry", before: func(_ *testing.T, tr *ringtest.Ring) { tr.Registry.Close() }, ctx: time.Hour, after: ringtest.Lease, till: ringtest.Lease + time.Millisecond, listed: true, want: ringdht.ErrRegistryLost},
+		{name: "another registry", before: func(t *testing.T, tr *ringtest.Ring) {
+			tr.Registry.Close()
+			time.AfterFunc(ringtest.Lease/4, func() { tr.RestartRegistry(ringdht.WithLease(ringtest.Lease)) })
+		}, ctx: time.Hour, till: 4 * ringtest.Lease},
+		{name: "another registry later", before: func(*testing.T, *ringtest.Ring) {}, while: func(t *testing.T, tr *ringtest.Ring) {
+			tr.Registry.Close()
+			tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
+			time.Sleep(4 * ringtest.Lease)
+		}, ctx: time.Hour, till: ringtest.Lease / 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inRing(t, func(t *testing.T, tr *ringtest.Ring) {
+				leaver, other := newNode(t, tr, "leaver", ringdht.WithID(30)), newNode(t, tr, "other", ringdht.WithID(10))
+				var began time.Time
+				var took time.Duration
+				leaver.Service("s").OnLeave(func(context.Context) error {
+					took = time.Since(began)
+					if c.while != nil {
+						c.while(t, tr)
+					}
+					if on := len(other.Members()) > 0; on != c.listed {
+						t.Errorf("the other lists it: %v", on)
+					}
+					return nil
+				})
+				for _, n := range []*ringdht.Node{leaver, other} {
+					if err := n.Join(t.Context(), tr.Line()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				tr.Setup(0)
+				ready(t, leaver, other)
+				c.before(t, tr)
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), c.ctx)
+				defer cancel()
+				began = time.Now()
+				err := leaver.Leave(ctx)
+				if took < c.after || took > c.till {
+					t.Errorf("it winds up after %v, want %v to %v", took, c.after, c.till)
+				}
+				if c.want == nil && err != nil || c.want != nil {
+					is(t, "Leave", err, c.want)
+				}
+				tr.Net.Heal()
+			})
+		})
+	}
+}

@@ -20,9 +20,9 @@ import (
 // Rejected: taking the leaver off the list of members that exist. Its links, its streams and its
 // incarnation would count as over.
 
-// Unlist takes a member off the lists of those that serve. It is told when no member lists it, or
-// after a lease, several in a large ring. A member that asks again is answered again.
-func (a *Authority) Unlist(now Time, ref ring.Ref) {
+// Unlist takes a member off the lists of those that serve. It is told when no member lists it, or a
+// lease after that was announced, several in a large ring. A member that asks again is answered again.
+func (a *Authority) Unlist(ref ring.Ref) {
 	m := a.find(ref)
 	switch {
 	case m == nil || m.status == leaving || slices.Contains(a.unlisting, m):
@@ -30,7 +30,7 @@ func (a *Authority) Unlist(now Time, ref ring.Ref) {
 		m.unlisting = true
 		a.send(m, control.TypeUnlisted, control.Unlisted{})
 	default:
-		m.unlisting, m.unlistBy = true, within(now, a.basePatience()/StuckLeases)
+		m.unlisting = true
 		a.unlisting = append(a.unlisting, m)
 		a.unannouncedLeaving = append(a.unannouncedLeaving, m)
 	}
@@ -65,7 +65,10 @@ func (a *Authority) tellUnlisted(now Time) (next Time) {
 		}
 	}
 	for _, m := range slices.Clone(a.unlisting) {
-		if now < m.unlistBy.at && (m.unlistedAt == 0 || confirmed < m.unlistedAt) {
+		if m.unlistedAt == 0 { // announce knows when it is due
+			continue
+		}
+		if now < m.unlistBy.at && confirmed < m.unlistedAt {
 			next = earliest(next, m.unlistBy.at)
 			continue
 		}
@@ -85,7 +88,7 @@ func (a *Authority) unlist(known []*member) (leaving []*member) {
 		}
 	}
 	for _, m := range leaving {
-		m.unlistedAt = a.listEpoch
+		m.unlistedAt, m.unlistBy = a.listEpoch, within(a.now, a.basePatience()/StuckLeases)
 	}
 	return leaving
 }

@@ -55,7 +55,7 @@ func unlisted(a *Authority, now Time, m *member) (told bool, epoch uint64) {
 // A member is told that no other lists it when all have confirmed that, itself too. It stays a member.
 func TestUnlistedWhenAllHaveConfirmed(t *testing.T) {
 	a, leaver, others := listers(t)
-	a.Unlist(time.Millisecond, leaver.Ref())
+	a.Unlist(leaver.Ref())
 	told, epoch := unlisted(a, time.Second/2, leaver)
 	if told || epoch == 0 {
 		t.Fatalf("told %v, epoch %d", told, epoch)
@@ -77,7 +77,7 @@ func TestUnlistedWhenAllHaveConfirmed(t *testing.T) {
 	if why := a.Unsettled(); len(why) > 0 {
 		t.Error("the ring is not settled:", why)
 	}
-	a.Unlist(time.Second, leaver.Ref()) // over another connection
+	a.Unlist(leaver.Ref()) // over another connection
 	if told, epoch := unlisted(a, time.Second, leaver); !told || epoch > 0 {
 		t.Error("it is not told again, or unlisted again:", epoch)
 	}
@@ -96,10 +96,10 @@ func TestUnlistedWithoutConfirmation(t *testing.T) {
 		"left out":   {func(a *Authority, m *member) { a.leaveOut(m, "test") }, true},
 		"earlier":    {func(a *Authority, m *member) { m.confirms = false }, true},
 		"suspect":    {func(a *Authority, m *member) { a.Disconnected(time.Second/2, m.Ref(), "test") }, false},
-		"also about": {func(a *Authority, m *member) { a.Unlist(1, m.Ref()) }, false},
+		"also about": {func(a *Authority, m *member) { a.Unlist(m.Ref()) }, false},
 	} {
 		a, leaver, others := listers(t)
-		a.Unlist(time.Millisecond, leaver.Ref())
+		a.Unlist(leaver.Ref())
 		_, epoch := unlisted(a, time.Second/2, leaver)
 		a.Listed(leaver.Ref(), epoch)
 		a.Listed(others[0].Ref(), epoch)
@@ -107,7 +107,7 @@ func TestUnlistedWithoutConfirmation(t *testing.T) {
 		if told, _ := unlisted(a, time.Second/2+1, leaver); told != c.told {
 			t.Errorf("%s: told %v", what, told)
 		}
-		if told, _ := unlisted(a, time.Millisecond+time.Second, leaver); told == c.told {
+		if told, _ := unlisted(a, time.Second/2+time.Second, leaver); told == c.told {
 			t.Errorf("%s: after a lease told %v", what, told)
 		}
 	}
@@ -118,7 +118,7 @@ func TestManifestConfirmsAList(t *testing.T) {
 	a, leaver, others := listers(t)
 	back := others[1]
 	a.sendTable(back, control.TypeUpdate, control.Update{}) // its Linked has not come
-	a.Unlist(time.Millisecond, leaver.Ref())
+	a.Unlist(leaver.Ref())
 	_, epoch := unlisted(a, time.Second/2, leaver)
 	a.Listed(leaver.Ref(), epoch)
 	a.Listed(others[0].Ref(), epoch)
@@ -145,7 +145,7 @@ func TestManifestConfirmsAList(t *testing.T) {
 func TestUnlistBeforeAnnounced(t *testing.T) {
 	a, four := trio(t)
 	newcomer := a.byID[four[3].ID]
-	a.Unlist(5, newcomer.Ref())
+	a.Unlist(newcomer.Ref())
 	if told, epoch := unlisted(a, 6, newcomer); !told || epoch > 0 {
 		t.Fatalf("told %v, epoch %d", told, epoch)
 	}

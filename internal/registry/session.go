@@ -247,7 +247,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 	case control.TypeLeaving:
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Unlist(r.now(), s.member.Ref())
+		r.members.Unlist(s.member.Ref())
 		r.wake()
 	case control.TypeTraced:
 		var traced control.Traced

@@ -103,7 +103,7 @@ var controls = []struct {
 	{namesFrom, "services: ends are not told", "membership/services.go", "at(s).gone = append(at(s).gone, m.Ref())", "_ = at(s)"},
 	{namesFrom + 159, "services: those whose end is not announced are not told", "membership/services.go", "\t\tfor _, o := range a.listed {", "\t\tfor _, o := range a.listed[:0] {"},
 	{namesFrom + 106, "services: what was told before a manifest counts on", "membership/nodeview.go", "next.applyHandlers(nil)", "next.applyHandlers(l.services)"},
-	{leavesFrom + 1, "leaves: a leaver does not wait until the others have confirmed", "membership/unlist.go", "confirmed < m.unlistedAt", "false"},
+	{leavesFrom + 1, "leaves: a leaver does not wait until the others have confirmed", "membership/unlist.go", " && confirmed < m.unlistedAt", " && false"},
 	{leavesFrom + 1, "leaves: a manifest has those about to leave as members that serve", "membership/messages.go", "if o.unlistedAt > 0 {", "if false {"},
 	{leavesFrom + 26, "leaves: lists of services keep those about to leave", "membership/services.go", "slices.Concat(ended, leaving)", "ended"},
 	{leavesFrom + 29, "leaves: the list of an earlier registry is forgotten", "membership/unlist.go", "!m.hasList && m.resumedEpoch == 0", "!m.hasList"},

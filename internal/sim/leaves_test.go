@@ -93,7 +93,7 @@ func (j *judge) unlists(r *registry, ref ring.Ref) {
 // registry waits for a lease at most, and for no member that is left out, leaves, or is of an earlier
 // version. A member that has not come back to this registry is none of it.
 func (j *judge) checkUnlisted(r *registry, ref ring.Ref, what string) {
-	if x := j.incarnations[ref]; x.askedOf != r || j.w.now >= x.asked+j.w.lease {
+	if x := j.incarnations[ref]; x.askedOf != r || j.w.now >= max(x.asked, r.rebuilt)+j.w.lease {
 		return
 	}
 	for _, x := range j.all {

@@ -104,7 +104,7 @@ func (r *registry) receive(c *conn, msg any) {
 	case control.Leaving:
 		r.w.logf("%v is about to leave", c.ref)
 		r.w.judge.unlists(r, c.ref)
-		r.auth.Unlist(now, c.ref)
+		r.auth.Unlist(c.ref)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)
