@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/x/ringdht"
 )
@@ -178,6 +180,97 @@ func TestHandleTwicePanics(t *testing.T) {
 			}()
 			echo.Handle(e, nil)
 		})
+	})
+}
+
+// Goroutines of handlers wait for further requests, up to a bound. No request waits for one that is busy.
+func TestGoroutinesAreReused(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		g := newGate()
+		e := w.join(1, nil)
+		callee := w.join(2, g.methods)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for range 10 {
+			if _, err := echo.Call(ctx, e, 2, "x"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if n := callee.idle.Load(); n != 1 {
+			t.Errorf("%d goroutines wait after calls one at a time", n)
+		}
+		results := make(chan error, 2*maxIdle)
+		for range 2 * maxIdle {
+			go func() { _, err := block.Call(ctx, e, 2, "x"); results <- err }()
+		}
+		synctest.Wait()
+		if n := len(g.begun); n != 2*maxIdle || callee.idle.Load() != 0 {
+			t.Errorf("%d requests have begun, %d goroutines wait", n, callee.idle.Load())
+		}
+		close(g.open)
+		for range 2 * maxIdle {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if n := callee.idle.Load(); n != maxIdle {
+			t.Errorf("%d goroutines wait", n)
+		}
+	})
+}
+
+// A handler that never looks at its context costs no timer, and one that asks late gets what it would
+// have had.
+func TestContextIsMadeLate(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.join(1, nil)
+		got := make(chan error, 2)
+		kept := make(chan context.Context, 1)
+		w.join(2, func(e *Endpoint) {
+			Method[int, int]("late").Handle(e, func(ctx context.Context, n int) (int, error) {
+				time.Sleep(time.Duration(n))
+				if n == 0 {
+					kept <- ctx
+					return 0, nil
+				}
+				if ctx.(*serving).inner != nil {
+					t.Error("the context has been made")
+				}
+				got <- context.Cause(ctx)
+				child, cancel := context.WithCancel(ctx)
+				defer cancel()
+				<-child.Done()
+				got <- context.Cause(child)
+				return 0, nil
+			})
+		})
+		late := Method[int, int]("late")
+		for _, cancelled := range []bool{false, true} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			want := context.DeadlineExceeded
+			if cancelled {
+				want = context.Canceled
+				time.AfterFunc(time.Second/2, cancel)
+			}
+			if _, err := late.Call(ctx, e, 2, int(2*time.Second)); !errors.Is(err, want) {
+				t.Errorf("error %v", err)
+			}
+			for range 2 {
+				if err := <-got; err != want {
+					t.Errorf("the context ended with %v, want %v", err, want)
+				}
+			}
+		}
+		if _, err := late.Call(t.Context(), e, 2, 0); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if ctx := <-kept; ctx.Err() != context.Canceled || FromContext(ctx) == nil {
+			t.Errorf("after the handler the context has ended with %v", ctx.Err())
+		}
 	})
 }
 

@@ -6,12 +6,22 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/x/ringdht/internal/ringtest"
 )
 
 // BenchmarkCall makes calls over one hop, with so many in flight.
-func BenchmarkCall(b *testing.B) {
+func BenchmarkCall(b *testing.B) { benchmarkCall(b, context.Background()) }
+
+// BenchmarkCallWithDeadline makes calls that have a deadline.
+func BenchmarkCallWithDeadline(b *testing.B) {
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	benchmarkCall(b, ctx)
+}
+
+func benchmarkCall(b *testing.B, ctx context.Context) {
 	for _, inFlight := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint("inflight=", inFlight), func(b *testing.B) {
 			r := ends{ringtest.New(b, nil), b}
@@ -30,7 +40,7 @@ func BenchmarkCall(b *testing.B) {
 			for range inFlight {
 				wg.Go(func() {
 					for left.Add(-1) >= 0 {
-						if _, err := bytes.Call(context.Background(), e, 1<<15, payload); err != nil {
+						if _, err := bytes.Call(ctx, e, 1<<15, payload); err != nil {
 							b.Error(err)
 							return
 						}

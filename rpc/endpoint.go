@@ -27,7 +27,9 @@ type Endpoint struct {
 
 	methods   sync.Mutex // held to add one
 	handlers  atomic.Pointer[map[string]handler]
-	followed  sync.Once // follow runs, from the first call or request on
+	next      chan *serving // to a goroutine that waits for one
+	idle      atomic.Int32  // such goroutines
+	followed  sync.Once     // follow runs, from the first call or request on
 	winding   atomic.Bool
 	timer     atomic.Pointer[time.Timer]
 	malformed atomic.Uint64
@@ -50,6 +52,7 @@ func newEndpoint(service string, c carrier, codec ringdht.Codec, opts []Option) 
 	e.slots.init(e.concurrency)
 	e.nested.init(maxNested)
 	e.couriers.init(maxCouriers)
+	e.next = make(chan *serving)
 	e.handlers.Store(new(map[string]handler))
 	e.calls.init()
 	e.serves.init()

@@ -21,7 +21,7 @@ type Method[Req, Resp any] string
 // methods only makes calls. It panics if the Endpoint handles the method, or if the name has more
 // than 255 bytes.
 //
-// h runs on a goroutine of its own for each request. It may wait and may make calls; it should make
+// h runs on a goroutine that handles nothing else meanwhile. It may wait and may make calls; it should make
 // them with its context, see [WithConcurrency]. The context ends when the caller gives up, dies or
 // leaves, and when this node closes or begins another incarnation. An error of h goes to the caller,
 // see [Error]; so does a panic, as [ErrPanic], which is also logged by log/slog. h must not call
@@ -55,14 +55,14 @@ func (m Method[Req, Resp]) Handle(e *Endpoint, h func(ctx context.Context, req R
 }
 
 // handle adds a handler. The first one makes the node handle the service.
-func (e *Endpoint) handle(method string, h handler) {
+func (e *Endpoint) handle(method string, run func(v *serving) (any, error)) {
 	e.methods.Lock()
 	defer e.methods.Unlock()
 	old := *e.handlers.Load()
 	switch {
 	case len(method) > maxName:
 		panic(fmt.Sprintf("rpc: the name of a method has %d bytes, at most %d", len(method), maxName))
-	case old[method] != nil:
+	case old[method].run != nil:
 		panic(fmt.Sprintf("rpc: the method %q is handled already", method))
 	case len(old) == 0 && e.service != nil:
 		e.service.Handle(func(ctx context.Context, m ringdht.Message) { e.receive(ctx, requests, m) })
@@ -71,7 +71,7 @@ func (e *Endpoint) handle(method string, h handler) {
 	if all == nil {
 		all = make(map[string]handler)
 	}
-	all[method] = h
+	all[method] = handler{method, run}
 	e.handlers.Store(&all)
 }
 

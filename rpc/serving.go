@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,33 +18,85 @@ var (
 	errNested    = &Error{Code: codeBacklog, Text: fmt.Sprintf("the node handles too many requests of handlers, of %d", maxNested)}
 )
 
-// handler decodes a request, calls the user's function and returns its answer.
-type handler func(v *serving) (answer any, err error)
+// handler is a method that is handled.
+type handler struct {
+	name string
+	run  func(v *serving) (answer any, err error) // decodes a request and calls the user's function
+}
 
 // serving is a call of another node. It is the context of its handler. Its goroutine owns it.
 type serving struct {
-	context.Context
-	cancel  context.CancelCauseFunc
 	e       *Endpoint
 	key     key
 	life    uint64 // this node's incarnation when the request came
 	lane    lane
 	handler handler
 	op      Op
-	body    *buffer // the request; of one that is left: the answer
-	value   []byte  // the encoded value, in body
-	left    bool    // its answer was left undelivered, and is sent again
+	body    *buffer   // the request; of one that is left: the answer
+	value   []byte    // the encoded value, in body
+	left    bool      // its answer was left undelivered, and is sent again
+	until   time.Time // the caller gives up; zero if it does not
 	gone    atomic.Bool
 
 	aged bool // guarded by serves.mu: nothing was heard of the caller since the last look
+
+	mu    sync.Mutex
+	inner context.Context // does the context's work; nil while the handler has not asked
+	end   func(cause error)
+	over  bool // before inner was made
+	cause error
 }
+
+// context makes the inner context when it is needed. Many a handler never looks at its own, and setting
+// a timer for each wakes a thread.
+func (v *serving) context() context.Context {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.inner != nil {
+		return v.inner
+	}
+	base, stop := context.Background(), func() {}
+	if !v.until.IsZero() && !v.over {
+		base, stop = context.WithDeadline(base, v.until)
+	}
+	inner, cancel := context.WithCancelCause(base)
+	v.inner, v.end = inner, func(cause error) { cancel(cause); stop() }
+	if v.over {
+		v.end(v.cause)
+	}
+	return inner
+}
+
+// close ends the context.
+func (v *serving) close(cause error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.inner != nil:
+		v.end(cause)
+	case !v.over && (v.until.IsZero() || time.Now().Before(v.until)): // else the deadline was first
+		v.over, v.cause = true, cause
+	}
+}
+
+// Deadline implements context.Context.
+func (v *serving) Deadline() (at time.Time, ok bool) { return v.until, !v.until.IsZero() }
+
+// Done implements context.Context.
+func (v *serving) Done() <-chan struct{} { return v.context().Done() }
+
+// Err implements context.Context.
+func (v *serving) Err() error { return v.context().Err() }
 
 // Value makes the Op known to the handler.
 func (v *serving) Value(key any) any {
-	if key == (opKey{}) {
+	switch key {
+	case opKey{}:
 		return &v.op
+	case metaKey{}:
+		return nil
 	}
-	return v.Context.Value(key)
+	return v.context().Value(key)
 }
 
 // past reports whether the request came to an earlier incarnation of this node. Then it is not begun,
@@ -53,9 +106,7 @@ func (v *serving) past() bool { return v.life != v.e.carrier.incarnation() }
 // abandon ends the context of a call that its caller does not wait for.
 func (v *serving) abandon(cause error) {
 	v.gone.Store(true)
-	if v.cancel != nil {
-		v.cancel(cause)
-	}
+	v.close(cause)
 }
 
 // serve takes a request, and has it handled on a goroutine of its own. It reports whether the
@@ -77,7 +128,7 @@ func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message [
 	case len(handlers) == 0:
 		e.refuse(ctx, l, k, errNoService)
 		return true
-	case h == nil:
+	case h.run == nil:
 		e.refuse(ctx, l, k, &Error{Code: codeNoMethod, Text: fmt.Sprintf("no such method: %q", r.method)})
 		return true
 	}
@@ -89,10 +140,11 @@ func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message [
 	}
 	v := &serving{e: e, key: k, life: life, lane: l, handler: h, body: copied(message)}
 	v.value = v.body.b[len(message)-len(r.value):]
-	v.op = Op{Service: e.name, Method: string(r.method), Peer: from, Serving: true, Meta: metaOf(r.meta)}
-	stop := v.open(r.left)
+	v.op = Op{Service: e.name, Method: h.name, Peer: from, Serving: true, Meta: metaOf(r.meta)}
+	if r.left > 0 {
+		v.until = time.Now().Add(r.left)
+	}
 	if refused, ok := e.serves.begin(v); !ok {
-		stop()
 		v.release()
 		if refused != nil {
 			e.refuse(ctx, l, k, refused)
@@ -100,23 +152,38 @@ func (e *Endpoint) serve(ctx context.Context, l lane, from ringdht.ID, message [
 		return true
 	}
 	e.wind()
-	go v.run(stop)
+	select {
+	case e.next <- v:
+	default:
+		go e.work(v)
+	}
 	return true
 }
 
-// open makes the context of the handler. It ends with the time that the caller has, if left is not 0.
-func (v *serving) open(left time.Duration) (stop func()) {
-	if left == 0 {
-		v.Context, v.cancel = context.WithCancelCause(context.Background())
-		return func() {}
+// maxIdle bounds the goroutines that wait for the next request.
+const maxIdle = 32
+
+// work handles a request, and then others. A new goroutine for each would have to grow its stack to
+// decode it, which takes a tenth of the whole call.
+func (e *Endpoint) work(v *serving) {
+	for {
+		v.run()
+		v = nil
+		if e.idle.Add(1) > maxIdle {
+			e.idle.Add(-1)
+			return
+		}
+		select {
+		case v = <-e.next:
+			e.idle.Add(-1)
+		case <-e.ctx.Done():
+			return
+		}
 	}
-	limited, end := context.WithTimeout(context.Background(), left)
-	v.Context, v.cancel = context.WithCancelCause(limited)
-	return end
 }
 
 // run calls the handler and answers, also if the handler panics or ends its goroutine.
-func (v *serving) run(stop func()) {
+func (v *serving) run() {
 	var answer any
 	err := error(verdict{ErrPanic})
 	defer func() {
@@ -124,13 +191,12 @@ func (v *serving) run(stop func()) {
 			err = panicked(v.op.Method, p)
 		}
 		v.reply(answer, err)
-		v.cancel(nil)
-		stop()
+		v.close(nil)
 		v.e.serves.end(v)
 		v.release()
 	}()
 	if !v.past() {
-		answer, err = v.handler(v)
+		answer, err = v.handler.run(v)
 	}
 }
 
