@@ -172,7 +172,7 @@ func (r *webRing) ready(p *process) {
 func (r *webRing) note(lines []string) {
 	for _, line := range lines {
 		switch {
-		case !strings.HasPrefix(line, "web: The owner of "):
+		case !strings.Contains(line, "does not answer for"):
 		case strings.Contains(line, "may have been handled"):
 			r.unknown++
 		default:

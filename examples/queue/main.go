@@ -67,7 +67,7 @@ func main() {
 	flag.Usage = func() { log.Print("usage: queue [flags] host:port (or a join line)"); flag.PrintDefaults() }
 	flag.Parse()
 	addr := cmp.Or(flag.Arg(0), os.Getenv("RINGDHT_JOIN"))
-	if addr == "" || flag.NArg() > 1 || *each < 1 || *each > 256 {
+	if addr == "" || flag.NArg() > 1 || *each < 1 || *each > 256 || *worker && *results != "" || !*worker && *name != "" {
 		flag.Usage()
 		os.Exit(2)
 	}

@@ -5,7 +5,7 @@
 //	go run ./examples/registry -setup auto 12345
 //	go run ./examples/web -http localhost:8081 localhost:12345
 //	go run ./examples/web -http localhost:8082 localhost:12345
-//	curl -i localhost:8081/primes/1000000
+//	curl -i localhost:8081/primes/100000
 //
 // In a secure ring the registry's join line takes the place of localhost:12345; the variable
 // RINGDHT_JOIN keeps it off the command line.
@@ -48,7 +48,7 @@ import (
 
 const (
 	Count     = rpc.Method[int, int]("count") // a number, and how many primes there are up to it
-	maxNumber = 1_000_000
+	maxNumber = 100_000
 	maxKept   = 10_000          // answers
 	patience  = 5 * time.Second // with an owner
 )
@@ -162,7 +162,7 @@ func ask[Answer any](ctx context.Context, i *instance, method rpc.Method[int, An
 		if err == nil || ctx.Err() != nil {
 			break
 		}
-		log.Printf("The owner of %d is not %v: %v", number, owner, err)
+		log.Printf("Node %v does not answer for %d: %v", owner, number, err)
 	}
 	return answer, owner, err
 }
