@@ -85,12 +85,13 @@ func TestOverTCP(t *testing.T) {
 		}
 	}
 	count := uint64(lone + many)
+	early := count + 20
 	deaths := make(chan bool)
 	start = time.Now()
 	go func() {
 		defer close(deaths)
 		for _, i := range dead {
-			records[i].await(life, count+20)
+			records[i].await(life, early)
 			all[i].Close()
 			r.Remove(all[i].Node)
 		}
