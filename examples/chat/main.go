@@ -58,7 +58,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: chat -name NAME HOST:PORT, where a registry listens, or the join line of a secure ring")
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt); _ = syscall.SIGTERM
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, at, *name, *room, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "chat:", err)
