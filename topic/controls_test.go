@@ -24,14 +24,14 @@ var controls = []struct{ name, test, file, old, new string }{
 	{"an epoch counts before its list is told", "Roll", "roll.go", "return r.epoch > 0 && r.differ == 0", "return r.epoch > 0"},
 	{"a subscription does not tell what it lost", "SlowSubscription", "subscription.go", "\t\ts.pass(s.buffer[0].missed + 1)\n", "\t\ts.pass(0)\n"},
 	{"a slow subscription loses the newest", "SlowSubscription", "subscription.go", "\t\ts.pass(s.buffer[0].missed + 1)\n", "\t\ts.miss(1)\n\t\treturn\n"},
-	{"a subscription stands at once", "SubscribeBeforeJoin|ExactlyOnce|Rejoins", "hub.go", "case h.life == nil || !h.life.complete:", "case h.life == nil:"},
-	{"frames for the next life go to the old one", "Rejoins", "hub.go", "l == nil || l.self.Incarnation != incarnation", "l == nil"},
+	{"a subscription stands at once", "LifeMatters", "hub.go", "case h.life == nil || !h.life.complete:", "case h.life == nil:"},
+	{"frames for the next life go to the old one", "LifeMatters", "hub.go", "l == nil || l.self.Incarnation != incarnation", "l == nil || l.self.Incarnation == incarnation+1"},
 	{"no later list is looked for", "OtherServices", "hub.go", "\t\th.lookAgain()\n\t\th.mu.Lock()\n", "\t\th.mu.Lock()\n"},
 	{"another life gets again what the one before had", "RetainedAfterRejoin", "life.go", "if number > l.before[from.Incarnation] {", "if true {"},
 	{"the retained message comes twice", "RetainedOnce", "subscription.go", "at.from == s.retained.from && at.number <= s.retained.number", "false"},
 	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "if e.stamp < k.stamp ||", "if false &&"},
-	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif false {\n"},
-	{"a newcomer asks a member that is none any more", "RetainedPages", "retained.go", "\t\tcase !there || incarnation != f.eldest.Incarnation:\n", "\t\tcase false:\n"},
+	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif more && false {\n"},
+	{"a newcomer asks a member that is none any more", "RetainedPages", "retained.go", "\t\tcase !there || incarnation != f.eldest.Incarnation:\n", "\t\tcase !there && incarnation != 0:\n"},
 }
 
 // TestControls plants the bugs. It builds the package once for each, so it runs only with -controls.

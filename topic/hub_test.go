@@ -1,6 +1,8 @@
 package topic
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -154,20 +156,38 @@ func TestStuckMember(t *testing.T) {
 func TestOtherServicesCome(t *testing.T) {
 	inMemory(t, func(t *testing.T, r *service) {
 		all := r.start(4)
-		subscribeAll(all[:3])
+		subscribeAll(all)
+		late := r.join(r.make(25))
 		for range 3 {
 			if err := r.Join(nil).Ready(r.Ctx()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		rec := all[3].subscribe() // its first list is a later one
-		late := r.join(r.make(25))
-		more := late.subscribe()
+		rec := late.subscribe() // its first list is a later one than those of the others
 		all[0].publish(5)
-		for _, rec := range []*record{rec, more} {
-			rec.await(all[0].Incarnation(), 5)
-			rec.check(all[0].Incarnation(), 1)
+		rec.await(all[0].Incarnation(), 5)
+		rec.check(all[0].Incarnation(), 1)
+	})
+}
+
+// Subscribe waits until the last member knows the node.
+func TestSubscribeWaitsForAll(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(4)
+		subscribeAll(all)
+		late := r.make(35)
+		r.net.Partition([]string{all[1].host}, []string{"n0", "n2", "n3", late.host}) // not from the registry
+		r.join(late)
+		ctx, cancel := context.WithTimeout(r.Ctx(), ringtest.Lease/3)
+		defer cancel()
+		if _, err := late.topic.Subscribe(ctx, "s"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a node that a member does not know: %v", err)
 		}
+		r.net.Heal()
+		rec := late.subscribe()
+		all[1].publish(5)
+		rec.await(all[1].Incarnation(), 5)
+		rec.check(all[1].Incarnation(), 1)
 	})
 }
 
@@ -216,4 +236,23 @@ func TestMalformed(t *testing.T) {
 		all[1].publish(1)
 		records[0].await(all[1].Incarnation(), 1)
 	})
+}
+
+// A subscription needs a life that is complete. A frame goes to the life of the incarnation that got it, and
+// to none if that cannot begin any more.
+func TestLifeMatters(t *testing.T) {
+	h := New[note](ringdht.NewNode(), "t").hub
+	h.once.Do(func() {}) // nothing follows the members
+	h.life = &life{h: h, self: broadcast.Member{ID: 1, Incarnation: 5}}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(time.Millisecond, cancel)
+	if _, err := h.subscribe(ctx, "s"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a life that does not stand: %v", err)
+	}
+	h.life.complete = true
+	if _, err := h.subscribe(t.Context(), "s"); err != nil {
+		t.Error(err)
+	}
+	h.leaving = true
+	h.receive(t.Context(), ringdht.Message{Source: 2, Body: broadcast.Frame{Kind: broadcast.Confirm}.Append(nil)})
 }
