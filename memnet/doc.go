@@ -9,7 +9,8 @@
 //	network := memnet.New(1)
 //	n := ringdht.NewNode(ringdht.WithTransport(network.Host("a")))
 //
-// Programs that use package net by itself can use it as well:
+// The example is step 5 of the course of package [github.com/x/ringdht]. Programs that use package
+// net by itself can use the network as well:
 //
 //	l, err := network.Host("b").Listen(ctx, ":80")
 //	c, err := network.Host("a").Dial(ctx, "b:80")

@@ -1,7 +1,8 @@
 // Package topic sends messages from one node of a ring to all others that want them.
 //
-// All programs that take part make a Topic of the same service. Any of them publishes under a
-// subject, and each subscription to that subject gets the message:
+// The example is step 4 of the course of package [ringdht], and a program to copy. All programs that
+// take part make a Topic of the same service. Any of them publishes under a subject, and each
+// subscription to that subject gets the message:
 //
 //	lines := topic.New[Line](n, "chat")          // before n joins
 //
