@@ -42,7 +42,7 @@ var controls = []struct {
 	{1, "a Grant discards what is held", "moves.go", "\t\t\to.arcs.set(sub, piece{phase: held, term: term})\n", "\t\t\to.out.Drop(sub, false)\n\t\t\to.arcs.set(sub, piece{phase: held, term: term})\n"},
 	{1, "a Grant discards a copy", "moves.go", "has: true, resume:", "has: false, resume:"},
 	{1, "an older Grant is taken", "moves.go", "if term <= p.term || p.phase == ending {", "if p.phase == ending {"},
-	{1, "a Give of another term is taken", "moves.go", "p.phase == wanted && p.term == f.Term && p.peer == from && p.op", "p.phase == wanted && p.op"},
+	{2800, "a Give of another term is taken", "moves.go", "p.phase == wanted && p.term == f.Term && p.peer == from && p.op", "p.phase == wanted && p.op"},
 	{1, "a Pull under an older term is served", "moves.go", "case p.phase == held && term > p.term && !o.frozen:", "case p.phase == held && !o.frozen:"},
 	{1, "a Pull of an earlier registry is served", "moves.go", "\tif term <= o.bar {\n", "\tif false {\n"},
 	{1, "an owner gives between Report and Orders", "moves.go", "term > p.term && !o.frozen:", "term > p.term:"},
@@ -50,8 +50,8 @@ var controls = []struct {
 	{1, "a Pull that comes early is lost", "moves.go", "\t\t\t\tw = pull{from, term}\n", ""},
 	{1, "a Pull that has waited is forgotten", "moves.go", "\t\t\to.pull(w.from, sub, w.term)\n", ""},
 	{1, "a Pull that comes again waits for ever", "moves.go", "\t\tcase p.phase == none && term <= o.latest:\n", ""},
-	{13700, "a Give that met another operation is not asked for again", "moves.go", "o.arcs.set(arc, p); p.phase == wanted && p.peer != 0 {", "o.arcs.set(arc, p); false {"},
-	{1, "what a Take for nothing took is kept", "moves.go", "\t\t\tif ok {\n\t\t\t\to.out.Drop(arc, false)\n\t\t\t}\n\t\t\to.again", "\t\t\to.again"},
+	{2400, "a Give that met another operation is not asked for again", "moves.go", "o.arcs.set(arc, p); p.phase == wanted && p.peer != 0 {", "o.arcs.set(arc, p); false {"},
+	{38700, "what a Take for nothing took is kept", "moves.go", "\t\t\tif ok {\n\t\t\t\to.out.Drop(arc, false)\n\t\t\t}\n\t\t\to.again", "\t\t\to.again"},
 	{1, "what has failed is not done again", "moves.go", "\t\tp.failed = false\n", "\t\tcontinue\n"},
 	{1, "a copy stays after Settled", "moves.go", "\t\tif p.phase == copied && p.term == term {\n\t\t\to.discard(sub, p)\n\t\t}\n", "\t\t_, _ = sub, p\n"},
 	{1, "a retired owner does not wait for handlers", "moves.go", "\t\t\tif !o.busy(sub) {\n", "\t\t\tif true {\n"},
@@ -74,7 +74,7 @@ var controls = []struct {
 	{1, "a new registry takes a giver before the receiver", "reports.go", "\t\t\t\tif g.Term > c.term {", "\t\t\t\tif g.Term > 0 {"},
 	{1, "a new registry ignores copies", "reports.go", "range r.Given {", "range r.Given[:0] {"},
 	{1, "a giver resumes under the old term", "reports.go", "\t\t\tc.term = a.next()\n", "\t\t\t_ = c\n"},
-	{1, "the bar in the first Orders only", "reports.go", "\ta.orders(m.Life)\n\tif r.Left", "\tbar := a.bar\n\ta.bar = 0\n\ta.orders(m.Life)\n\ta.bar = bar\n\tif r.Left"},
+	{36100, "the bar in the first Orders only", "reports.go", "\ta.orders(m.Life)\n\tif r.Left", "\tbar := a.bar\n\ta.bar = 0\n\ta.orders(m.Life)\n\ta.bar = bar\n\tif r.Left"},
 	{1, "Orders before all have reported", "reports.go", "\tif a.recovering {\n\t\treturn\n\t}\n", ""},
 }
 
