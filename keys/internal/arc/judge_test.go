@@ -202,7 +202,7 @@ func (j *judge) rest() {
 		if n := p.s.Unanswered(); n != len(p.s.sent) && len(owners) > 0 || n > 0 && len(owners) > 0 {
 			j.fail("%v has %d messages without an outcome", p, n)
 		}
-		if len(owners) > 0 && (len(p.s.targets) > 0 || p.s.bytes != 0) {
+		if len(owners) > 0 && (len(p.s.targets)+len(p.s.unbound)+len(p.s.sent) > 0 || p.s.bytes != 0) {
 			j.fail("%v keeps %d points, %d bytes", p, len(p.s.targets), p.s.bytes)
 		}
 		if p.o != nil {

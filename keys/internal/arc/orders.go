@@ -63,8 +63,6 @@ func (o *Owner) order(w Order) {
 			o.grant(arc, w.Term, w.From)
 		case p.phase == held:
 			o.out.Tell(Frame{Kind: Took, Arc: arc, Term: w.Term})
-		case p.phase == wanted && p.peer != 0 && p.op == 0 && !p.has:
-			o.want(arc, p)
 		}
 	}
 }

@@ -39,6 +39,11 @@ func newWorld(seed uint64) *world {
 	w.budget.cut *= 2
 	w.budget.call *= 3
 	w.maxSteps = 200_000
+	for i := range w.slow {
+		if w.slow[i] = 1; rng.IntN(4) == 0 {
+			w.slow[i] += rng.IntN(50)
+		}
+	}
 	w.cuts = 1 + rng.IntN(maxCuts)
 	return w
 }
@@ -160,7 +165,8 @@ func (w *world) progress() bool {
 			}
 			continue
 		}
-		if w.one(w.rng.IntN(8), w.procs[w.rng.IntN(len(w.procs))]) {
+		what, p := w.rng.IntN(8), w.procs[w.rng.IntN(len(w.procs))]
+		if w.rng.IntN(w.slow[what]) == 0 && w.one(what, p) {
 			return true
 		}
 	}

@@ -54,6 +54,7 @@ type known struct{ life, term uint64 }
 type Source struct {
 	out     SourceOutput
 	targets map[uint64]*target // by point
+	unbound map[uint64]*target // those without a holder
 	sent    map[uint64]*target // by seq
 	known   ranges[known]
 
@@ -65,7 +66,7 @@ type Source struct {
 
 // NewSource returns the state of a life that has sent nothing.
 func NewSource(out SourceOutput) *Source {
-	return &Source{out: out, targets: map[uint64]*target{}, sent: map[uint64]*target{}}
+	return &Source{out: out, targets: map[uint64]*target{}, unbound: map[uint64]*target{}, sent: map[uint64]*target{}}
 }
 
 // Room reports whether there is room for a message.
@@ -82,7 +83,7 @@ func (s *Source) Send(point uint64, body []byte, again bool) (number uint64) {
 	t := s.targets[point]
 	if t == nil {
 		t = &target{point: point}
-		s.targets[point] = t
+		s.targets[point], s.unbound[point] = t, t
 	}
 	s.lastNumber++
 	s.unanswered++
@@ -97,6 +98,7 @@ func (s *Source) advance(t *target) {
 	switch {
 	case len(t.sent)+len(t.unsent) == 0:
 		delete(s.targets, t.point)
+		delete(s.unbound, t.point)
 	case len(t.unsent) == 0:
 	case t.holder != 0:
 		s.flush(t)
@@ -111,6 +113,7 @@ func (s *Source) advance(t *target) {
 }
 
 func (s *Source) bind(t *target, k known) {
+	delete(s.unbound, t.point)
 	t.holder, t.term, t.sentTo = k.life, k.term, k.life
 	t.least = k.term
 	t.asked, t.hints, t.resting = 0, 0, false
@@ -179,8 +182,8 @@ func (s *Source) is(from uint64, f Frame) {
 	if t := s.targets[f.Point]; t != nil && t.asked == from && f.Term < t.least {
 		s.rest(t)
 	}
-	for _, t := range s.sorted() {
-		if !f.Arc.Has(t.point) || t.holder != 0 || len(t.sent) > 0 || f.Term < t.least {
+	for _, t := range sorted(s.unbound) {
+		if !f.Arc.Has(t.point) || len(t.sent) > 0 || f.Term < t.least {
 			continue
 		}
 		if k := s.known.at(t.point); k.life == from && k.term == f.Term {
@@ -189,10 +192,10 @@ func (s *Source) is(from uint64, f Frame) {
 	}
 }
 
-// sorted lists the targets in one order.
-func (s *Source) sorted() (all []*target) {
-	for _, point := range slices.Sorted(maps.Keys(s.targets)) {
-		all = append(all, s.targets[point])
+// sorted lists targets in one order.
+func sorted(targets map[uint64]*target) (all []*target) {
+	for _, point := range slices.Sorted(maps.Keys(targets)) {
+		all = append(all, targets[point])
 	}
 	return all
 }
@@ -248,6 +251,7 @@ func (s *Source) unbind(t *target) {
 		s.known.set(s.known.piece(t.point), known{term: k.term}) // other points may still be there: they ask
 	}
 	t.holder, t.least = 0, t.term+1
+	s.unbound[t.point] = t
 }
 
 // Returned takes back a frame that was surely not handled, since the life has left, or had ended
@@ -316,7 +320,7 @@ func (s *Source) Gone(life uint64) {
 		}
 		return k
 	})
-	for _, t := range s.sorted() {
+	for _, t := range sorted(s.targets) {
 		if t.asked == life {
 			t.asked = 0
 		}
@@ -331,7 +335,7 @@ func (s *Source) Gone(life uint64) {
 
 // Retry asks again where no answer was of use.
 func (s *Source) Retry() {
-	for _, t := range s.sorted() {
+	for _, t := range sorted(s.unbound) {
 		if t.resting {
 			t.resting = false
 			s.advance(t)

@@ -27,7 +27,8 @@ type world struct {
 
 	budget   budget
 	lag      int
-	cuts     int // pieces in a share, at most
+	cuts     int    // pieces in a share, at most
+	slow     [8]int // by kind of thing: of so many times it goes on once
 	maxSteps int
 	totals   totals
 }
