@@ -48,11 +48,15 @@ func TestSourceBounds(t *testing.T) {
 	if s.Room(0) {
 		t.Error("room beyond maxUnanswered")
 	}
-	for i := range uint64(3 * maxKnown) { // of two lives in turn: no piece is like the next
+	for i := range uint64(maxKnown) { // of two lives in turn: no piece is like the next
 		s.Handle(2+i%2, Frame{Kind: Is, Arc: Arc{10 + i, 10 + i}, Term: i + 1})
-		if n := s.known.pieces(); n > maxKnown {
-			t.Fatalf("%d known arcs", n)
-		}
+	}
+	if n := s.known.pieces(); n != maxKnown {
+		t.Errorf("%d known arcs", n)
+	}
+	s.Handle(2, Frame{Kind: Is, Arc: Arc{1, 1}, Term: maxKnown})
+	if n := s.known.pieces(); n != 1 {
+		t.Errorf("%d known arcs beyond maxKnown", n)
 	}
 }
 
