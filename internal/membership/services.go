@@ -15,8 +15,8 @@ import (
 // sample may stay one in a ring that has shrunk, so such a member is told all changes, until it gets a
 // manifest.
 //
-// Rejected: to tell each member of all services that it handles or uses. A ring of 10,000 with one
-// endpoint was sent 3.5 GB at its set-up, and most programs never look at such a list.
+// Rejected: to tell each member of all services that it handles or uses. A ring of 4,000 with one rpc
+// endpoint each was sent 586 MB at its set-up, not 70, and many programs never look at such a list.
 
 // handlers is a message about the members that handle a service. Its parts are encoded once.
 type handlers []*announcement
