@@ -149,21 +149,25 @@ func (r *webRing) start(i int) *process {
 	return startMerged(r.t, name, "", r.binary, "-http", r.addrs[i], "-name", name, r.line)
 }
 
-// ready waits until an instance is part of the ring, and keeps reading what it prints.
+// ready waits until an instance is part of the ring. From then on its lines are kept until it ends,
+// however many they are.
 func (r *webRing) ready(p *process) {
 	r.t.Helper()
 	p.expect(`is ready\.$`)
-	lines := p.lines
-	p.lines = make(chan string, cap(lines))
-	kept := p.lines
+	lines, kept := p.lines, make(chan string)
+	p.lines = kept
 	go func() {
 		defer close(kept)
-		var calls []string
+		var all []string
 		for line := range lines {
-			calls = append(calls, line)
+			all = append(all, line)
 		}
-		for _, line := range calls {
-			kept <- line
+		for _, line := range all {
+			select {
+			case kept <- line:
+			case <-r.t.Context().Done():
+				return
+			}
 		}
 	}()
 }
