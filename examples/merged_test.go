@@ -26,7 +26,8 @@ func secureRing(t *testing.T, bin, lease string) (line string) {
 // outputs.
 func startMerged(t *testing.T, name, input, binary string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), lines: make(chan string, 1000)}
+	lines := make(chan string, 1000)
+	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), lines: lines}
 	if input != "" {
 		f, err := os.Open(input)
 		if err != nil {
@@ -44,9 +45,9 @@ func startMerged(t *testing.T, name, input, binary string, args ...string) *proc
 		t.Fatal(err)
 	}
 	go func() {
-		defer close(p.lines)
+		defer close(lines)
 		for s := bufio.NewScanner(out); s.Scan(); {
-			p.lines <- s.Text()
+			lines <- s.Text()
 		}
 	}()
 	t.Cleanup(func() {

@@ -22,7 +22,7 @@ import (
 var (
 	webTime  = flag.Duration("web.time", 0, "how long TestWebProgram restarts instances, at least each once")
 	webPause = flag.Duration("web.pause", 0, "how long it waits between two restarts")
-	webRate  = flag.Int("web.rate", 100, "how many requests it makes a second")
+	webRate  = flag.Int("web.rate", 300, "how many requests it makes a second")
 	webLease = flag.String("web.lease", "20s", "the lease of its ring: a busy machine may stop a process for longer than 3 s")
 )
 
@@ -37,7 +37,7 @@ type balancer struct {
 	took    []time.Duration
 	again   int            // requests that a second instance has answered
 	refused map[string]int // by why the first one did not
-	wrong   []string       // requests that failed at all instances, or have a wrong answer
+	wrong   []string       // requests that failed at all instances, or that an instance that was ready did not answer right
 }
 
 const webNumbers = 500
@@ -84,6 +84,8 @@ func (b *balancer) request(first, number int) {
 		switch {
 		case err == nil && text != fmt.Sprintln(b.primes[number]):
 			b.wrong = append(b.wrong, fmt.Sprintf("%d: %q", number, text))
+		case err != nil && strings.HasPrefix(err.Error(), "5") && !strings.Contains(err.Error(), "overlay is not ready"):
+			b.wrong = append(b.wrong, fmt.Sprintf("%d: %v", number, err))
 		case err != nil && i == len(b.addrs)-1:
 			b.wrong = append(b.wrong, fmt.Sprintf("%d: %v", number, err))
 		case err != nil && i == 0:
@@ -149,21 +151,25 @@ func (r *webRing) start(i int) *process {
 	return startMerged(r.t, name, "", r.binary, "-http", r.addrs[i], "-name", name, r.line)
 }
 
-// ready waits until an instance is part of the ring, and keeps reading what it prints.
+// ready waits until an instance is part of the ring. From then on its lines are kept until it ends,
+// however many they are.
 func (r *webRing) ready(p *process) {
 	r.t.Helper()
 	p.expect(`is ready\.$`)
-	lines := p.lines
-	p.lines = make(chan string, cap(lines))
-	kept := p.lines
+	lines, kept := p.lines, make(chan string)
+	p.lines = kept
 	go func() {
 		defer close(kept)
-		var calls []string
+		var all []string
 		for line := range lines {
-			calls = append(calls, line)
+			all = append(all, line)
 		}
-		for _, line := range calls {
-			kept <- line
+		for _, line := range all {
+			select {
+			case kept <- line:
+			case <-r.t.Context().Done():
+				return
+			}
 		}
 	}()
 }
