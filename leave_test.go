@@ -288,3 +288,47 @@ func TestWindingUpWithoutConfirmation(t *testing.T) {
 		})
 	}
 }
+
+// Serve returns when the node is closed, also if another goroutine has called Leave: with ErrClosed if
+// that has ended, and with ErrNotMember if the context of Serve ended first. It waits for the other for its
+// grace at most.
+func TestServeWhileAnotherLeaves(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		takes, grace time.Duration // of the other Leave, and of Serve; 0: its context does not end
+		after        time.Duration
+		want         error
+	}{
+		{"the other ends first", time.Second, 0, time.Second, ringdht.ErrClosed},
+		{"its context ends first", time.Second, time.Minute, time.Second, ringdht.ErrNotMember},
+		{"the other takes long", time.Hour, time.Minute, time.Minute, ringdht.ErrNotMember},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inRing(t, func(t *testing.T, tr *ringtest.Ring) {
+				n := newNode(t, tr, "n")
+				winds := make(chan struct{})
+				n.Service("s").OnLeave(func(context.Context) error { close(winds); time.Sleep(c.takes); return nil })
+				ctx, cancel := context.WithCancel(t.Context())
+				served := make(chan error, 1)
+				go func() { served <- n.Serve(ctx, c.grace, tr.Line()) }()
+				if err := n.WaitConnected(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				left := make(chan error, 1)
+				go func() { left <- n.Leave(context.Background()) }()
+				<-winds
+				began := time.Now()
+				if c.grace > 0 {
+					cancel()
+				}
+				is(t, "Serve", <-served, c.want)
+				if took := time.Since(began); took < c.after || took > c.after+ringtest.Lease {
+					t.Errorf("it took %v", took)
+				}
+				is(t, "ReadyNow", n.ReadyNow(), ringdht.ErrClosed)
+				<-left
+				cancel()
+			})
+		})
+	}
+}

@@ -64,6 +64,7 @@ func (n *Node) Serve(ctx context.Context, grace time.Duration, addr string) erro
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
+	defer n.n.AwaitClosed(end) // another goroutine may have called Leave
 	return n.Leave(end)
 }
 
@@ -184,15 +185,13 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) { return 
 // Leave ends the membership in good order: of every message to and from the node both ends know
 // whether it was handled.
 //
-//  1. All other members confirm that they list it nowhere, so that nothing new comes. All else goes
-//     on, until everything sent is delivered, as in [Node.Flush].
+//  1. All other members confirm that they list it nowhere. Then what it has sent is delivered.
 //  2. The services wind up: the functions of [Service.OnLeave] are called, and may send.
 //  3. It takes no more messages. What has arrived is handled, and handlers may send. Then each
 //     source is told how far that came, and gets back the rest, see [status.Undelivered] and
 //     [ErrLeft].
 //  4. It sends nothing more (Send fails with [ErrNotMember]), and waits for deliveries once more.
-//  5. The registry takes the node out of all tables. The node relays until all peers have
-//     confirmed that, and closes.
+//  5. The registry takes it out of all tables. It relays until all peers confirm that, and closes.
 //
 // A traffic run in which the node takes part goes on without it; the account lists it as lost.
 //

@@ -250,6 +250,30 @@ var tableChecks = []check{
 		_, err = next[control.Linked](j.m, control.TypeLinked)
 		return err
 	}},
+	{"R57", true, "an Announce with a member that is about to leave is answered with Listed, and its link stays", func(w *world) error {
+		j, a, b, _, err := w.inRing(true)
+		if err != nil {
+			return err
+		}
+		if !j.reg.Confirms {
+			return fmt.Errorf("%w: the node confirms no lists", errSkipped)
+		}
+		j.epoch++
+		m := control.Manifest{Identity: identity, Epoch: j.epoch, Members: 3, ListEpoch: 7, Entries: []ring.Peer{a.table(), b.table()}, Others: []uint64{a.ID, b.ID}, Incs: []uint64{a.Incarnation, b.Incarnation}}
+		m.Successors = m.Entries
+		j.m.send(control.TypeManifest, m)
+		for epoch := uint64(8); epoch < 10; epoch++ { // the second names it again
+			j.m.send(control.TypeAnnounce, control.Announce{Epoch: j.epoch, Members: 3, ListEpoch: epoch, Leaving: []ring.Ref{a.Ref}})
+			l, err := next[control.Listed](j.m, control.TypeListed)
+			if err == nil && l.ListEpoch != epoch {
+				err = fmt.Errorf("the Listed is %+v, want %d", l, epoch)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return errors.Join(a.isUp(), b.isUp())
+	}},
 }
 
 // troubled gives the node a table with a peer whose port is closed.

@@ -54,7 +54,8 @@ func TestNodes(t *testing.T) {
 			c.ring, c.log, c.watch = "ring", io.Discard, watchTime
 			ok, skipped := c.run(&out), 0
 			for line := range strings.Lines(out.String()) {
-				if strings.HasPrefix(line, "skip ") && (name != "python" || !strings.HasSuffix(line, "bundles\n")) {
+				confirms := strings.HasPrefix(name, "messenger") // the others take part as of an earlier version
+				if strings.HasPrefix(line, "skip ") && (name != "python" || !strings.HasSuffix(line, "bundles\n")) && (confirms || !strings.HasSuffix(line, "lists\n")) {
 					skipped++
 				}
 			}

@@ -58,6 +58,12 @@ func (n *Node) AwaitEnd(ctx context.Context) error {
 	return nil
 }
 
+// AwaitClosed waits until the node is over, as long as ctx lasts, and closes it.
+func (n *Node) AwaitClosed(ctx context.Context) {
+	n.AwaitEnd(ctx)
+	n.Close()
+}
+
 // ReadyNow returns nil if the node is ready, and otherwise why it is not.
 func (n *Node) ReadyNow() error {
 	if why := n.notReady(n.inc.Load()); why != nil {
