@@ -67,8 +67,8 @@ func (s *Service) OnUndelivered(f func(status.Undelivered)) {
 
 // OnLeave adds a function that [Node.Leave] calls to wind up what the service does, see there. It
 // may be called more than once. Of all functions of a node the one added last is called first, on
-// the goroutine that has called Leave. Its ctx is that of Leave, which waits until it returns.
-// [Node.Close] does not call it.
+// the goroutine that has called Leave, which waits for it. Its ctx is that of Leave, and ends too if
+// the node is declared dead. [Node.Close] does not call it.
 func (s *Service) OnLeave(f func(ctx context.Context) error) { s.n.n.OnLeave(s.port, f) }
 
 // Send sends a message to this service at the node with this ID. If it returns nil the message is

@@ -21,7 +21,7 @@ import (
 //	unused ─ Publish, Subscribe, a frame ─▶ followed ─ node closed or expelled ─▶ closed
 //	life:   none ─ own join told, list complete ─▶ joining ─ all know it ─▶ standing ─ retained are here ─▶ complete
 //	        joining, standing, complete ─ own end told ─▶ none
-//	leaving, from OnLeave on: nothing is published; what was is waited for
+//	leaving, from Leave on: nothing is published; from OnLeave on what was is waited for
 //
 // # Goroutines
 //
@@ -133,6 +133,10 @@ func (h *hub) publish(ctx context.Context, b []byte) error {
 			return false, ringdht.ErrClosed
 		case l == nil:
 			return false, nil
+		}
+		// A node that leaves is off the lists before OnLeave: newcomers would not take its messages.
+		if err := h.n.ReadyNow(); errors.Is(err, ringdht.ErrNotMember) && !errors.Is(err, ringdht.ErrNotReady) {
+			return false, errLeaving
 		}
 		if most := h.n.MaxPayload() - maxHeader; len(b) > most {
 			return false, fmt.Errorf("%w: with its subject and metadata it has %d bytes, at most %d", ringdht.ErrTooLarge, len(b)-stampSize, most-stampSize)

@@ -39,6 +39,8 @@ func (h *hub) tell(e status.MemberEvent) (look bool) {
 			h.life.ended(broadcast.Member{ID: uint64(e.ID), Incarnation: e.Incarnation})
 		}
 		return e.Epoch == 0 || e.Epoch > h.roll.epoch
+	case e.Change == status.MemberLeft: // it is about to leave: it sends and answers until it has wound up
+		return true
 	case e.Change.Over():
 		h.endLife()
 		return false
@@ -60,7 +62,7 @@ func (h *hub) look(members []status.MemberInfo, epoch uint64) {
 func (h *hub) agree() {
 	r := &h.roll
 	switch {
-	case h.life == nil && r.listed && r.agreed():
+	case h.life == nil && h.own != (broadcast.Member{}) && r.listed && r.agreed():
 		h.beginLife()
 	case h.life == nil:
 		r.clear()

@@ -107,6 +107,26 @@ func TestLeaverPublishesLast(t *testing.T) {
 	})
 }
 
+// A node that is declared dead while it winds up waits for no answers: the context ends.
+func TestLeaverIsDeclaredDead(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		subscribeAll(r.start(3))
+		leaver := r.make(40)
+		leaver.Node.Node.Service("later").OnLeave(func(ctx context.Context) error {
+			r.net.Partition([]string{leaver.host}, []string{"n0", "n1", "n2", "registry"})
+			r.WaitGone(40)
+			r.net.Heal()
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		r.join(leaver).publish(10)
+		if err := leaver.Leave(context.WithoutCancel(r.Ctx())); !errors.Is(err, ringdht.ErrEvicted) {
+			t.Error(err)
+		}
+		r.Remove(leaver.Node)
+	})
+}
+
 // A subscription whose loop is slow loses the oldest messages, and the next one says how many. Nothing
 // waits for it: neither the publisher nor another subscription.
 func TestSlowSubscription(t *testing.T) {

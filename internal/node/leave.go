@@ -48,7 +48,7 @@ func (n *Node) leave(ctx context.Context, inc *incarnation) error {
 	patience := registryPatience{inc: inc, left: inc.lease()}
 	n.unlist(ctx, &patience)
 	err := inc.awaitDeliveries(ctx)
-	failed := n.windUp(ctx)
+	failed := n.windUp(ctx, inc)
 	return errors.Join(failed, n.leaveRing(ctx, inc, err, &patience))
 }
 
@@ -102,8 +102,12 @@ func (p *registryPatience) await(ctx context.Context) error {
 	return err
 }
 
-// windUp calls the functions of OnLeave. If one fails, the others are called all the same.
-func (n *Node) windUp(ctx context.Context) error {
+// windUp calls the functions of OnLeave. If one fails, the others are called all the same. Their context
+// ends with the incarnation too: what they wait for would not come any more.
+func (n *Node) windUp(ctx context.Context, inc *incarnation) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(inc.ctx, func() { cancel(context.Cause(inc.ctx)) })()
 	var failed []error
 	for _, f := range slices.Backward(n.cfg.OnLeave) {
 		if err := f(ctx); err != nil {
