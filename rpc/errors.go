@@ -147,10 +147,14 @@ func unknown(method string, to ringdht.ID, err error) error {
 	return fmt.Errorf("rpc: calling %s of node %d: %w: %w", method, to, ErrUnknown, err)
 }
 
-// contextError is the cause of a context's end, and matches its error as well.
+// contextError is the cause of a context's end, and matches its error as well. It does not match what
+// the cause says of a request: that is another one, as in an errgroup.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
+	switch {
+	case errors.Is(cause, ErrNotHandled) || errors.Is(cause, ErrUnknown):
+		return fmt.Errorf("%w: %v", err, cause)
+	case errors.Is(cause, err):
 		return cause
 	}
 	return fmt.Errorf("%w: %w", err, cause)

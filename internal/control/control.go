@@ -82,6 +82,7 @@ type Register struct {
 	Uses     []string   `json:"uses"` // services of which it wants to know the members, see [Follow]
 
 	Confirms bool `json:"confirms"` // it answers an Announce with Leaving
+	Leaving  bool `json:"leaving"`  // as the message Leaving right behind this
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.

@@ -20,6 +20,7 @@ type Request struct {
 	Info     *ring.Info // what it says of itself; nil if nothing
 	Follows  *ring.Info // its services are those whose members it wants to know; nil if there are none
 	Confirms bool       // it confirms lists
+	Leaving  bool       // it is about to leave, as by [Authority.Unlist]
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
@@ -149,6 +150,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		if m.announced && !r.Ready {
 			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
 		}
+		a.resumeLeaving(m.Ref(), r)
 		return m.Member, nil
 	}
 	if a.live && !a.recovering {
@@ -220,6 +222,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if r.Epoch > 0 {
 		a.recoverMember(now, back, r)
 	}
+	a.resumeLeaving(m.Ref(), r)
 	a.lastChange = now
 	return m, nil
 }

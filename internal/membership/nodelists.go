@@ -29,7 +29,7 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 	next.Others = l.Others.Without(slices.Concat(a.Left, a.Gone)...)
 	newcomers := announceListing(&a).members()
 	newcomers = slices.DeleteFunc(newcomers, func(m ring.Listed) bool {
-		next.Listed = next.Listed || m.Ref == l.Self
+		next.Listed = next.Listed || m.Ref == l.Self && !l.Leaves
 		return m.ID == l.Self.ID
 	})
 	if next.Others.Len()+len(newcomers) <= control.MaxOthers {

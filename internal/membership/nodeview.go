@@ -76,7 +76,7 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold, Stubs: m.Stubs,
 		Others: (*ring.List)(nil).With(manifestListing(&m).members()...), Newest: m.Incarnation, Over: l.Over,
-		Follows: l.Follows, versioned: true, pending: l.pending, ListEpoch: m.ListEpoch, Listed: m.Listed || l.Listed && m.ListEpoch == 0, Leaves: l.Leaves,
+		Follows: l.Follows, versioned: true, pending: l.pending, ListEpoch: m.ListEpoch, Listed: !l.Leaves && (m.Listed || l.Listed && m.ListEpoch == 0), Leaves: l.Leaves,
 	}
 	if m.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, m.Epoch, l.Epoch)

@@ -36,6 +36,14 @@ func (a *Authority) Unlist(ref ring.Ref) {
 	}
 }
 
+// resumeLeaving is Unlist for a member that comes back, before it is in a manifest. By a message behind
+// its request others could be told that it serves again.
+func (a *Authority) resumeLeaving(ref ring.Ref, r Request) {
+	if r.Leaving {
+		a.Unlist(ref)
+	}
+}
+
 // Listed takes a member's confirmation that its list is of an epoch.
 func (a *Authority) Listed(ref ring.Ref, epoch uint64) {
 	if m := a.find(ref); m != nil && epoch <= a.listEpoch {

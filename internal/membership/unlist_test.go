@@ -224,3 +224,22 @@ func TestViewOfLeavers(t *testing.T) {
 	}
 	expect("the node itself", next(l, true), "left 1")
 }
+
+// A node that is about to leave stays off the lists, also if a later registry lists it.
+func TestLeaverStaysUnlisted(t *testing.T) {
+	self := ring.Ref{ID: 1, Incarnation: 10}
+	manifest := control.Manifest{Epoch: 1, Members: 2, Incarnation: 12, Others: []uint64{2}, Incs: []uint64{11}, ListEpoch: 4, Listed: true}
+	l, err := (&NodeView{Self: self, Bits: 8}).Manifest(manifest)
+	if err != nil || !l.Listed {
+		t.Fatal("not listed", err)
+	}
+	l = l.Announce(control.Announce{Members: 2, ListEpoch: 5, Leaving: []ring.Ref{self}}, nil)
+	manifest.Epoch, manifest.ListEpoch = 2, 9
+	if l, err = l.Manifest(manifest); err != nil || l.Listed {
+		t.Error("listed again by a manifest", err)
+	}
+	l = l.Announce(control.Announce{Members: 2, ListEpoch: 10, Added: []uint64{1}, Incarnations: []uint64{10}}, nil)
+	if l.Listed {
+		t.Error("listed again by an announcement")
+	}
+}

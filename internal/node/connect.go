@@ -45,7 +45,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
-	if n.unlisting && !n.deregistering && n.unlists.Load() {
+	if n.unlisting && !n.deregistering && n.unlists.Load() { // it may have begun since Register
 		ctl.Send(control.TypeLeaving, control.Leaving{}) // an error ends readControl, too
 	}
 	n.disconnected, n.outage = make(chan struct{}), outage{}
@@ -91,6 +91,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 			req.Identity, req.ListEpoch = string(local.Identity), local.ListEpoch
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), n.presentable(local.Over)
 			req.Every = int64(inc.pace.Load())
+			req.Leaving = n.asksToUnlist()
 		}
 	}
 	if n.cfg.ID != nil && !inc.begun() {

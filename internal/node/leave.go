@@ -85,6 +85,13 @@ func (n *Node) unlist(ctx context.Context, patience *registryPatience) {
 	}
 }
 
+// asksToUnlist reports whether the node waits until no other lists it, or winds up since.
+func (n *Node) asksToUnlist() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.unlisting && !n.deregistering
+}
+
 // registryPatience is how long a node that leaves waits for a registry that is away, in all.
 type registryPatience struct {
 	inc  *incarnation

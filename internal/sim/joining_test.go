@@ -55,6 +55,7 @@ func (p *process) connected(c *conn) {
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
 		r.Identity, r.Info, r.ListEpoch = n.local.Identity, n.info, n.local.ListEpoch
+		r.Leaving = n.departing && !n.leaving && !p.old
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()
