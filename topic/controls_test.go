@@ -29,7 +29,7 @@ var controls = []struct{ name, test, file, old, new string }{
 	{"no later list is looked for", "OtherServices", "hub.go", "\t\th.lookAgain()\n\t\th.mu.Lock()\n", "\t\th.mu.Lock()\n"},
 	{"another life gets again what the one before had", "RetainedAfterRejoin", "life.go", "if number > l.before[from.Incarnation] {", "if true {"},
 	{"the retained message comes twice", "RetainedOnce", "subscription.go", "at.from == s.retained.from && at.number <= s.retained.number", "false"},
-	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "if e.stamp < k.stamp ||", "if false &&"},
+	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "cmp.Compare(at.number, k.at.number)) <= 0 {", "0) < -1 {"},
 	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif more && false {\n"},
 	{"a newcomer asks a member that is none any more", "RetainedPages", "retained.go", "\t\tcase !there || incarnation != f.eldest.Incarnation:\n", "\t\tcase !there && incarnation != 0:\n"},
 }

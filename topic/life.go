@@ -136,7 +136,7 @@ func (l *life) publish(b []byte) bool {
 	if !l.core.Room(len(b)) {
 		return false
 	}
-	l.h.clock++
+	l.h.clock = min(l.h.clock+1, maxStamp)
 	setStamp(b, l.h.clock)
 	number := l.core.Publish(b)
 	l.take(l.self, number, 0, b, true)

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"cmp"
 	"container/list"
 	"encoding/binary"
 	"maps"
@@ -17,8 +18,8 @@ const (
 	entryOverhead = 4 * binary.MaxVarintLen64
 )
 
-// store has the latest message of each subject, by stamp and then by publisher, so that it is the same
-// one at all members. The hub's mu guards it.
+// store has the latest message of each subject, by stamp, then by publisher and by number, so that it is
+// the same one at all members. The hub's mu guards it.
 type store struct {
 	bySubject map[string]*list.Element // its values are those of byAge
 	byAge     list.List                // of *kept, the latest put in at the back
@@ -37,7 +38,7 @@ func newStore() *store { return &store{bySubject: make(map[string]*list.Element)
 func (s *store) put(at place, e envelope) {
 	if was := s.bySubject[string(e.subject)]; was != nil {
 		k := was.Value.(*kept)
-		if e.stamp < k.stamp || e.stamp == k.stamp && at.from.Incarnation <= k.at.from.Incarnation {
+		if cmp.Or(cmp.Compare(e.stamp, k.stamp), cmp.Compare(at.from.Incarnation, k.at.from.Incarnation), cmp.Compare(at.number, k.at.number)) <= 0 {
 			return
 		}
 		s.remove(was)

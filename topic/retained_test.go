@@ -150,6 +150,42 @@ func TestRetainedAfterRejoin(t *testing.T) {
 	}, WithRetained())
 }
 
+// A member's stamps may be as great as they can be. One above the bound makes no sense, and at the bound
+// what others publish later is retained all the same.
+func TestStampsDoNotWrap(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		for i, stamp := range []uint64{1<<64 - 1, maxStamp + 1, maxStamp} {
+			b, err := appendEnvelope(nil, "other", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err = all[1].topic.hub.codec.Append(b, note{}); err != nil {
+				t.Fatal(err)
+			}
+			setStamp(b, stamp)
+			h := all[1].topic.hub
+			h.mu.Lock()
+			h.life.core.Publish(b)
+			h.mu.Unlock()
+			synctest.Wait()
+			for range 3 {
+				all[0].publish(1)
+			}
+			synctest.Wait()
+			for _, p := range all {
+				if m := p.first("s"); m.Value.N != uint64(3*i+3) {
+					t.Errorf("stamp %#x: node %d retains %+v", stamp, p.ID(), m)
+				}
+			}
+			if got, want := all[0].topic.Counters().Malformed, uint64(min(i+1, 2)); got != want {
+				t.Errorf("stamp %#x: %d are counted, want %d", stamp, got, want)
+			}
+		}
+	}, WithRetained())
+}
+
 // The store has bounds. Beyond them it forgets what came first.
 func TestStoreIsBounded(t *testing.T) {
 	s := newStore()
