@@ -216,7 +216,7 @@ func TestMalformed(t *testing.T) {
 		all := r.start(2)
 		records := subscribeAll(all)
 		h := all[0].topic.hub
-		bodies := [][]byte{nil, {0}, {99}, {1, 2}, {kindAsk}, {kindPage}, {kindPage, 1}, {kindPage, 0x80}}
+		bodies := [][]byte{nil, {0}, {99}, {1, 2}, {kindAsk}, {kindPage}, {kindPage, 1}, {kindPage, 0x80}, append([]byte{kindAsk, 1, 1}, make([]byte, maxName+1)...)}
 		for _, b := range bodies {
 			h.receive(r.Ctx(), ringdht.Message{Source: 20, Body: b})
 		}

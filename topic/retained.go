@@ -180,7 +180,10 @@ func (l *life) asked(from uint64, b []byte) (ok bool) {
 		return false
 	}
 	a := ask{number: number}
-	if b = b[n:]; len(b) > 0 {
+	if b = b[n:]; len(b) > 1+maxName {
+		return false
+	}
+	if len(b) > 0 {
 		a.more, a.after = true, string(b[1:])
 	}
 	if l.complete || !l.h.retained {
