@@ -30,7 +30,7 @@ var controls = []struct{ name, test, file, old, new string }{
 	{"another life gets again what the one before had", "RetainedAfterRejoin", "life.go", "if number > l.before[from.Incarnation] {", "if true {"},
 	{"the retained message comes twice", "RetainedOnce", "subscription.go", "at.from == s.retained.from && at.number <= s.retained.number", "false"},
 	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "cmp.Compare(at.number, k.at.number)) <= 0 {", "0) < -1 {"},
-	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif more && false {\n"},
+	{"one page of what is retained", "RetainedPages", "retained.go", "; ok && more {", "; ok && more && false {"},
 	{"a newcomer asks a member that is none any more", "RetainedPages", "retained.go", "\t\tcase !there || incarnation != f.eldest.Incarnation:\n", "\t\tcase !there && incarnation != 0:\n"},
 }
 

@@ -228,7 +228,9 @@ func TestMalformed(t *testing.T) {
 		if h.life.receive(20, page) {
 			t.Error("a page with a wrong length is taken")
 		}
-		h.life.fetch.state = fetched
+		if h.life.fetch.state != fetched {
+			t.Error("a fetch goes on after a page that makes no sense")
+		}
 		h.mu.Unlock()
 		if got := all[0].topic.Counters().Malformed; got != uint64(len(bodies)+1) {
 			t.Errorf("%d are counted, want %d", got, len(bodies)+1)

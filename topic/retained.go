@@ -83,7 +83,8 @@ func (s *store) after(a ask, yield func(*kept) bool) {
 //
 //	kindAsk   number of the question; nothing, or 1 and the subject behind which to go on
 //	kindPage  number of the question; 1 if there is more; for each message its publisher's ID and
-//	          incarnation, its number, the length of the envelope, and the envelope
+//	          incarnation, its number, the length of the envelope, and the envelope; by ascending
+//	          subjects, and one at least if there is more
 const (
 	kindAsk  = 0x81
 	kindPage = 0x82
@@ -96,7 +97,7 @@ const (
 //
 //	joining ─ Stands ─▶ toSettle ─▶ settling ─ Settled ─▶ toAsk ─▶ asking ─ last page ─▶ fetched
 //	                       ▲                                │ └─ this node is the eldest ─▶ fetched
-//	                       └────── the eldest has ended ────┴── asking
+//	                       └────── the eldest has ended ────┴── asking ─ a page makes no sense ─▶ fetched
 type fetch struct {
 	state     fetchState
 	eldest    broadcast.Member
@@ -214,7 +215,7 @@ func (l *life) sendPage(to uint64, a ask) {
 	l.put(l.outbox(to), false, b)
 }
 
-// answered takes an answer, and asks for more.
+// answered takes an answer, and asks for more. After one that makes no sense it makes do with what it has.
 func (l *life) answered(from uint64, b []byte) (ok bool) {
 	number, n := binary.Uvarint(b)
 	if n <= 0 || len(b) == n {
@@ -225,7 +226,23 @@ func (l *life) answered(from uint64, b []byte) (ok bool) {
 		return true // of an earlier question
 	}
 	more := b[n] == 1
-	for b = b[n+1:]; len(b) > 0; {
+	if ok = l.takePage(b[n+1:], more); ok && more {
+		f.state = toAsk
+		l.proceed()
+	} else {
+		l.finish()
+	}
+	return ok
+}
+
+// takePage puts the messages of an answer into the store. If there is more, the next question is for later
+// subjects, so that it is not put for ever.
+func (l *life) takePage(b []byte, more bool) (ok bool) {
+	f := &l.fetch
+	if len(b) == 0 && more {
+		return false
+	}
+	for len(b) > 0 {
 		var v [4]uint64
 		for i := range v {
 			var n int
@@ -238,19 +255,13 @@ func (l *life) answered(from uint64, b []byte) (ok bool) {
 			return false
 		}
 		e, ok := parseEnvelope(append([]byte(nil), b[:v[3]]...))
-		if !ok {
+		if !ok || f.next.more && string(e.subject) <= f.next.after {
 			return false
 		}
 		b = b[v[3]:]
 		l.h.clock = max(l.h.clock, e.stamp)
 		l.h.store.put(place{broadcast.Member{ID: v[0], Incarnation: v[1]}, v[2]}, e)
 		f.next = ask{more: true, after: string(e.subject)}
-	}
-	if more {
-		f.state = toAsk
-		l.proceed()
-	} else {
-		l.finish()
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -181,6 +182,39 @@ func TestStampsDoNotWrap(t *testing.T) {
 			}
 			if got, want := all[0].topic.Counters().Malformed, uint64(min(i+1, 2)); got != want {
 				t.Errorf("stamp %#x: %d are counted, want %d", stamp, got, want)
+			}
+		}
+	}, WithRetained())
+}
+
+// A member whose pages make no progress is not asked for ever.
+func TestPagesThatRepeat(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		h := all[0].topic.hub
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		page := func(number uint64, subjects ...string) []byte {
+			b := append(binary.AppendUvarint([]byte{kindPage}, number), 1)
+			for _, s := range subjects {
+				e, err := appendEnvelope(nil, s, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b = append(binary.AppendUvarint(append(b, 1, 2, 3), uint64(len(e))), e...)
+			}
+			return b
+		}
+		l := h.life
+		for _, bad := range [][]string{{}, {"b"}, {"a", "c"}, {"c", "c"}, {"d", "c"}} {
+			l.complete = false
+			l.fetch = fetch{state: asking, number: 7, eldest: broadcast.Member{ID: 20, Incarnation: h.roll.told[20]}}
+			if !l.receive(20, page(7, "", "b")) || l.fetch.state != asking || l.fetch.number != 8 || l.fetch.next.after != "b" {
+				t.Errorf("after the first page: %+v", l.fetch)
+			}
+			if l.receive(20, page(8, bad...)) || l.fetch.state != fetched || !l.complete {
+				t.Errorf("after a page of %q: %+v", bad, l.fetch)
 			}
 		}
 	}, WithRetained())
