@@ -151,7 +151,7 @@ func (l *life) step() bool {
 			if f.next.more {
 				b = append(append(b, 1), f.next.after...)
 			}
-			l.put(l.outbox(f.eldest.ID), false, b)
+			l.put(l.outbox(f.eldest.ID), item{b: b})
 		}
 	}
 	return false
@@ -212,7 +212,7 @@ func (l *life) sendPage(to uint64, a ask) {
 		b = append(b, k.all...)
 		return true
 	})
-	l.put(l.outbox(to), false, b)
+	l.put(l.outbox(to), item{b: b})
 }
 
 // answered takes an answer, and asks for more. After one that makes no sense it makes do with what it has.
