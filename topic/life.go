@@ -190,7 +190,7 @@ func (l *life) take(from broadcast.Member, number, missed uint64, body []byte, o
 	}
 	if h.retained {
 		h.store.put(at, e)
-		if !l.complete {
+		if !l.complete && len(subs) > 0 {
 			l.fetch.delivered[string(e.subject)] = true
 		}
 	}

@@ -104,7 +104,7 @@ type fetch struct {
 	number    uint64 // of the latest question
 	next      ask
 	askers    map[uint64]ask  // questions of others that wait until this life is complete
-	delivered map[string]bool // subjects of which a message came before
+	delivered map[string]bool // subjects with a subscription of which a message came before
 	before    *store          // of the life before: for an eldest one
 }
 

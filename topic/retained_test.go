@@ -220,6 +220,31 @@ func TestPagesThatRepeat(t *testing.T) {
 	}, WithRetained())
 }
 
+// While a life fetches what is retained it remembers no subjects but those of subscriptions.
+func TestSubjectsOfAFetchAreBounded(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		h := all[1].topic.hub
+		h.mu.Lock()
+		h.life.complete, h.life.fetch = false, fetch{state: asking, number: 1, eldest: h.roll.members()[0], delivered: make(map[string]bool)}
+		h.mu.Unlock()
+		for i := range 100 {
+			if err := all[0].topic.Publish(r.Ctx(), fmt.Sprint(i), note{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all[0].publish(1)
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if d := h.life.fetch.delivered; len(d) != 1 || !d["s"] {
+			t.Errorf("%d subjects: %v", len(d), d)
+		}
+		h.life.finish()
+	}, WithRetained())
+}
+
 // The store has bounds. Beyond them it forgets what came first.
 func TestStoreIsBounded(t *testing.T) {
 	s := newStore()
