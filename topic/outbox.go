@@ -34,6 +34,7 @@ type outbox struct {
 	queue   []item
 	relayed int            // bytes of queue that may be dropped
 	again   map[again]bool // those of queue
+	asked   *ask           // the latest question for what is retained, while an answer is in queue
 	sending bool           // there is a goroutine
 	pause   time.Duration  // before the next frame
 	wake    chan struct{}  // of one slot: the member's end was told
@@ -54,8 +55,8 @@ type item struct {
 	b       []byte
 }
 
-// again is what a member has asked for: a message of this node by its number, or the first number that
-// the core has.
+// again is what a member has asked for: a message of this node by its number, the first number that the
+// core has, or any page of what is retained.
 type again struct {
 	kind         broadcast.Kind
 	number, life uint64
@@ -191,6 +192,10 @@ func (l *life) accepted(o *outbox, frames int, gone bool) {
 	o.queue = o.queue[min(frames, len(o.queue)):]
 	if gone {
 		l.dropStale(o)
+	}
+	if a := o.asked; a != nil {
+		o.asked = nil
+		l.sendPage(o.to, *a)
 	}
 }
 

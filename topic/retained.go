@@ -195,8 +195,14 @@ func (l *life) asked(from uint64, b []byte) (ok bool) {
 	return true
 }
 
-// sendPage answers a question.
+// sendPage answers a question. While the answer to another one waits for that member it keeps the question:
+// a sound member asks for no page before it has got the one before.
 func (l *life) sendPage(to uint64, a ask) {
+	o, page := l.outbox(to), again{kind: kindPage, life: l.h.roll.told[to]}
+	if o.again[page] {
+		o.asked = &a
+		return
+	}
 	most := min(pageBytes, l.h.n.MaxPayload()-pageOverhead)
 	b := append(binary.AppendUvarint([]byte{kindPage}, a.number), 0)
 	flag, first := len(b)-1, true
@@ -212,7 +218,7 @@ func (l *life) sendPage(to uint64, a ask) {
 		b = append(b, k.all...)
 		return true
 	})
-	l.put(l.outbox(to), item{b: b})
+	l.put(o, item{again: page, b: b})
 }
 
 // answered takes an answer, and asks for more. After one that makes no sense it makes do with what it has.

@@ -245,6 +245,35 @@ func TestSubjectsOfAFetchAreBounded(t *testing.T) {
 	}, WithRetained())
 }
 
+// A member that asks for pages and reads none gets one, and then that of its latest question.
+func TestPagesWaitOnce(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		all[0].publish(1)
+		synctest.Wait()
+		h := all[0].topic.hub
+		h.mu.Lock()
+		o := h.life.outbox(20)
+		o.sending = true // it takes nothing
+		for number := range byte(100) {
+			if !h.life.receive(20, []byte{kindAsk, number}) {
+				t.Error("a question makes no sense")
+			}
+		}
+		h.mu.Unlock()
+		for _, want := range []byte{0, 99} {
+			if len(o.queue) != 1 || o.queue[0].b[0] != kindPage || o.queue[0].b[1] != want {
+				t.Errorf("%d frames wait, want the answer to question %d: %v", len(o.queue), want, o.queue)
+			}
+			h.life.accepted(o, 1, false)
+		}
+		if len(o.queue) > 0 || o.asked != nil {
+			t.Errorf("%d frames wait", len(o.queue))
+		}
+	}, WithRetained())
+}
+
 // The store has bounds. Beyond them it forgets what came first.
 func TestStoreIsBounded(t *testing.T) {
 	s := newStore()
