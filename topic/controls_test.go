@@ -29,8 +29,15 @@ var controls = []struct{ name, test, file, old, new string }{
 	{"no later list is looked for", "OtherServices", "hub.go", "\t\th.lookAgain()\n\t\th.mu.Lock()\n", "\t\th.mu.Lock()\n"},
 	{"another life gets again what the one before had", "RetainedAfterRejoin", "life.go", "if number > l.before[from.Incarnation] {", "if true {"},
 	{"the retained message comes twice", "RetainedOnce", "subscription.go", "at.from == s.retained.from && at.number <= s.retained.number", "false"},
-	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "if e.stamp < k.stamp ||", "if false &&"},
-	{"one page of what is retained", "RetainedPages", "retained.go", "\tif more {\n", "\tif more && false {\n"},
+	{"each retains what it got last", "RetainedIsTheSame", "retained.go", "cmp.Compare(at.number, k.at.number)) <= 0 {", "0) < -1 {"},
+	{"a stamp may be any", "StampsDo", "envelope.go", "; e.stamp > maxStamp {", "; false {"},
+	{"stamps wrap", "StampsDo", "life.go", "min(l.h.clock+1, maxStamp)", "l.h.clock + 1"},
+	{"what is asked for again waits again", "NeverReads", "outbox.go", "if o.again[a] {", "if false {"},
+	{"what has gone is not sent again", "NeverReads", "outbox.go", "\tdelete(o.again, it.again)\n", ""},
+	{"pages wait without bound", "PagesWaitOnce", "retained.go", "if o.again[page] {", "if false {"},
+	{"a question that waits is forgotten", "PagesWaitOnce", "outbox.go", "\t\tl.sendPage(o.to, *a)\n", "\t\t_ = a\n"},
+	{"a page may repeat", "PagesThatRepeat", "retained.go", "!ok || f.next.more && string(e.subject) <= f.next.after {", "!ok {"},
+	{"one page of what is retained", "RetainedPages", "retained.go", "; ok && more {", "; ok && more && false {"},
 	{"a newcomer asks a member that is none any more", "RetainedPages", "retained.go", "\t\tcase !there || incarnation != f.eldest.Incarnation:\n", "\t\tcase !there && incarnation != 0:\n"},
 }
 

@@ -4,7 +4,7 @@ package topic
 type Counters struct {
 	Sent      uint64 // messages sent to members: own ones, and those of others that were passed on
 	Dropped   uint64 // messages dropped at a bound, that were asked for later
-	Repaired  uint64 // own messages sent again to a member that lacked them
+	Repaired  uint64 // own messages that a member lacked, and asked for
 	TakenOver uint64 // questions of a member that has ended, passed on to others
 	Refused   uint64 // questions at a bound: their publishers wait until this node ends
 	Forgotten uint64 // retained messages, at their bound

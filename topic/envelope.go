@@ -17,7 +17,8 @@ import (
 //	value    by the codec of the ring
 //
 // Stamps are Lamport times: a message has a greater one than each that its publisher had got. They
-// order the messages of several publishers, for the sake of retained ones.
+// order the messages of several publishers, for the sake of retained ones. At maxStamp they stand still, so
+// that no member's stamp makes those of the others wrap.
 type envelope struct {
 	stamp   uint64
 	subject []byte
@@ -32,6 +33,7 @@ const (
 	maxName   = 255      // bytes of a subject, of a key of the metadata
 	maxMeta   = 64       // entries
 	metaBytes = 16 << 10 // of all keys and values
+	maxStamp  = 1 << 62  // messages of a sound ring do not get there
 )
 
 // appendEnvelope appends all but the value, with no stamp yet.
@@ -60,7 +62,9 @@ func parseEnvelope(b []byte) (e envelope, ok bool) {
 	if len(b) < stampSize {
 		return envelope{}, false
 	}
-	e.all, e.stamp = b, binary.BigEndian.Uint64(b)
+	if e.all, e.stamp = b, binary.BigEndian.Uint64(b); e.stamp > maxStamp {
+		return envelope{}, false
+	}
 	if e.subject, b, ok = cut(b[stampSize:], 1); !ok || len(b) == 0 || b[0] > maxMeta {
 		return envelope{}, false
 	}

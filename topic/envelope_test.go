@@ -56,6 +56,35 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
+// A message without metadata has a nil map, with middleware too. An error of middleware behind its next
+// does not take the message back.
+func TestMiddlewareWithoutMeta(t *testing.T) {
+	late := errors.New("late")
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		sub, err := all[1].topic.Subscribe(r.Ctx(), "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := all[0].topic.Publish(r.Ctx(), "s", note{N: 1}); !errors.Is(err, late) {
+			t.Error(err)
+		}
+		for m := range sub.All(r.Ctx()) {
+			if m.Meta != nil || m.Value.N != 1 {
+				t.Errorf("%#v", m)
+			}
+			break
+		}
+	}, WithMiddleware(func(next rpc.Func) rpc.Func {
+		return func(ctx context.Context, op *rpc.Op) (any, error) {
+			if v, err := next(ctx, op); err != nil || op.Serving {
+				return v, err
+			}
+			return nil, late
+		}
+	}))
+}
+
 // Middleware is around each publish, and around the loop for each message. Metadata goes along.
 func TestMiddleware(t *testing.T) {
 	var seen []string

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -152,6 +153,63 @@ func TestStuckMember(t *testing.T) {
 	})
 }
 
+// A member that asks for the same messages again and again, and reads none, gets each of them once: no
+// more wait for it than this node has.
+func TestMemberThatAsksAndNeverReads(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(3)
+		subscribeAll(all)
+		h, in := all[0].topic.hub, all[0].Incarnation()
+		need := broadcast.Frame{Kind: broadcast.Need, Origin: broadcast.Member{ID: 10, Incarnation: in}, Number: 1, Last: 1<<64 - 1}.Append(nil)
+		ask := func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			o := h.life.outbox(20)
+			o.sending = true // it takes nothing
+			for range 1000 {
+				if !h.life.receive(20, need) {
+					t.Fatal("a question makes no sense")
+				}
+			}
+		}
+		waiting := func() (frames, bytes int) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			for _, it := range h.life.outbox(20).queue {
+				bytes += len(it.b)
+			}
+			return len(h.life.outbox(20).queue), bytes
+		}
+		h.mu.Lock()
+		h.life.outbox(20).sending = true
+		h.mu.Unlock()
+		all[0].publish(100)
+		frames, bytes := waiting()
+		ask()
+		if f, b := waiting(); f != frames+100 || b > 3*bytes {
+			t.Errorf("%d frames of %d bytes wait, and after 1000 questions %d of %d", frames, bytes, f, b)
+		}
+		ask() // and it goes on when the member takes them
+		h.mu.Lock()
+		go h.life.deliverFrom(h.life.outbox(20))
+		h.mu.Unlock()
+		synctest.Wait()
+		if n := h.life.unconfirmed(); n != 0 {
+			t.Errorf("%d are not confirmed", n)
+		}
+		for range 2 { // what has gone is sent again to one that asks again
+			ask()
+			if f, _ := waiting(); f != 1 {
+				t.Errorf("%d frames wait, want 1 that tells what is gone", f)
+			}
+			h.mu.Lock()
+			o := h.life.outbox(20)
+			h.mu.Unlock()
+			h.life.accepted(o, 1, false)
+		}
+	})
+}
+
 // Lists of other services have later epochs. A member whose question has one is answered all the same.
 func TestOtherServicesCome(t *testing.T) {
 	inMemory(t, func(t *testing.T, r *service) {
@@ -216,7 +274,7 @@ func TestMalformed(t *testing.T) {
 		all := r.start(2)
 		records := subscribeAll(all)
 		h := all[0].topic.hub
-		bodies := [][]byte{nil, {0}, {99}, {1, 2}, {kindAsk}, {kindPage}, {kindPage, 1}, {kindPage, 0x80}}
+		bodies := [][]byte{nil, {0}, {99}, {1, 2}, {kindAsk}, {kindPage}, {kindPage, 1}, {kindPage, 0x80}, append([]byte{kindAsk, 1, 1}, make([]byte, maxName+1)...)}
 		for _, b := range bodies {
 			h.receive(r.Ctx(), ringdht.Message{Source: 20, Body: b})
 		}
@@ -228,7 +286,9 @@ func TestMalformed(t *testing.T) {
 		if h.life.receive(20, page) {
 			t.Error("a page with a wrong length is taken")
 		}
-		h.life.fetch.state = fetched
+		if h.life.fetch.state != fetched {
+			t.Error("a fetch goes on after a page that makes no sense")
+		}
 		h.mu.Unlock()
 		if got := all[0].topic.Counters().Malformed; got != uint64(len(bodies)+1) {
 			t.Errorf("%d are counted, want %d", got, len(bodies)+1)

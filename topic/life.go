@@ -136,7 +136,7 @@ func (l *life) publish(b []byte) bool {
 	if !l.core.Room(len(b)) {
 		return false
 	}
-	l.h.clock++
+	l.h.clock = min(l.h.clock+1, maxStamp)
 	setStamp(b, l.h.clock)
 	number := l.core.Publish(b)
 	l.take(l.self, number, 0, b, true)
@@ -190,7 +190,7 @@ func (l *life) take(from broadcast.Member, number, missed uint64, body []byte, o
 	}
 	if h.retained {
 		h.store.put(at, e)
-		if !l.complete {
+		if !l.complete && len(subs) > 0 {
 			l.fetch.delivered[string(e.subject)] = true
 		}
 	}

@@ -28,14 +28,16 @@ const (
 // The hub's mu guards it. Questions, answers and the node's own messages are never dropped: the core
 // bounds them. Of messages of others at most maxRelayed wait. Beyond it they are dropped, and a message
 // that is a question as well goes on as a question. The next question about that publisher finds
-// what is missing.
+// what is missing. What a member asks its publisher for again waits once, however often it is asked for.
 type outbox struct {
 	to      uint64
 	queue   []item
-	relayed int           // bytes of queue that may be dropped
-	sending bool          // there is a goroutine
-	pause   time.Duration // before the next frame
-	wake    chan struct{} // of one slot: the member's end was told
+	relayed int            // bytes of queue that may be dropped
+	again   map[again]bool // those of queue
+	asked   *ask           // the latest question for what is retained, while an answer is in queue
+	sending bool           // there is a goroutine
+	pause   time.Duration  // before the next frame
+	wake    chan struct{}  // of one slot: the member's end was told
 }
 
 // trouble is a stream to a member that has left frames. A member that has ended, of which the list does
@@ -49,12 +51,29 @@ type trouble struct {
 type item struct {
 	life    uint64 // the receiver's incarnation when it was sent
 	relayed bool
+	again   again // zero: none
 	b       []byte
+}
+
+// again is what a member has asked for: a message of this node by its number, the first number that the
+// core has, or any page of what is retained.
+type again struct {
+	kind         broadcast.Kind
+	number, life uint64
 }
 
 // Send is [broadcast.Output]. It needs mu.
 func (l *life) Send(to uint64, f broadcast.Frame) {
 	o := l.outbox(to)
+	var a again
+	if f.Origin == l.self && f.Limit == to && f.Tag == 0 { // for this member alone
+		if a = (again{f.Kind, f.Number, l.h.roll.told[to]}); f.Kind == broadcast.Sync {
+			a.number = f.Lo
+		}
+		if o.again[a] {
+			return // it comes
+		}
+	}
 	relayed := f.Kind == broadcast.Data && f.Origin != l.self
 	if relayed && o.relayed+len(f.Body) > maxRelayed {
 		l.h.counted.Dropped++
@@ -66,28 +85,32 @@ func (l *life) Send(to uint64, f broadcast.Frame) {
 	if f.Kind == broadcast.Data {
 		l.h.counted.Sent++
 	}
-	l.put(o, relayed, f.Append(make([]byte, 0, broadcast.MaxHeader/2+len(f.Body))))
+	l.put(o, item{relayed: relayed, again: a, b: f.Append(make([]byte, 0, broadcast.MaxHeader/2+len(f.Body)))})
 }
 
 // outbox returns the one for a member. It needs mu.
 func (l *life) outbox(to uint64) *outbox {
 	o := l.outboxes[to]
 	if o == nil {
-		o = &outbox{to: to, wake: make(chan struct{}, 1)}
+		o = &outbox{to: to, again: make(map[again]bool), wake: make(chan struct{}, 1)}
 		l.outboxes[to] = o
 	}
 	return o
 }
 
 // put needs mu.
-func (l *life) put(o *outbox, relayed bool, b []byte) {
+func (l *life) put(o *outbox, it item) {
 	if !o.sending {
 		o.sending = true
 		go l.deliverFrom(o)
 	}
-	o.queue = append(o.queue, item{l.h.roll.told[o.to], relayed, b})
-	if relayed {
-		o.relayed += len(b)
+	it.life = l.h.roll.told[o.to]
+	o.queue = append(o.queue, it)
+	if it.relayed {
+		o.relayed += len(it.b)
+	}
+	if it.again != (again{}) {
+		o.again[it.again] = true
 	}
 }
 
@@ -139,6 +162,7 @@ func (l *life) peek(o *outbox) (batch [][]byte, pause time.Duration) {
 	defer l.h.mu.Unlock()
 	if l.ctx.Err() != nil || l.h.n.Incarnation() != l.self.Incarnation {
 		o.queue, o.relayed = nil, 0
+		clear(o.again)
 	}
 	if pause, o.pause = o.pause, 0; pause > 0 && len(o.queue) > 0 {
 		return nil, pause
@@ -169,12 +193,17 @@ func (l *life) accepted(o *outbox, frames int, gone bool) {
 	if gone {
 		l.dropStale(o)
 	}
+	if a := o.asked; a != nil {
+		o.asked = nil
+		l.sendPage(o.to, *a)
+	}
 }
 
 func (o *outbox) drop(it item) {
 	if it.relayed {
 		o.relayed -= len(it.b)
 	}
+	delete(o.again, it.again)
 }
 
 // dropStale needs mu.
@@ -220,7 +249,7 @@ func (l *life) takeBack(to uint64, bodies [][]byte) {
 		if f, err := broadcast.Parse(b); err == nil {
 			l.core.Undelivered(to, f)
 		} else {
-			l.put(l.outbox(to), false, b)
+			l.put(l.outbox(to), item{b: b})
 		}
 	}
 }

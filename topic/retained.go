@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"cmp"
 	"container/list"
 	"encoding/binary"
 	"maps"
@@ -17,8 +18,8 @@ const (
 	entryOverhead = 4 * binary.MaxVarintLen64
 )
 
-// store has the latest message of each subject, by stamp and then by publisher, so that it is the same
-// one at all members. The hub's mu guards it.
+// store has the latest message of each subject, by stamp, then by publisher and by number, so that it is
+// the same one at all members. The hub's mu guards it.
 type store struct {
 	bySubject map[string]*list.Element // its values are those of byAge
 	byAge     list.List                // of *kept, the latest put in at the back
@@ -37,7 +38,7 @@ func newStore() *store { return &store{bySubject: make(map[string]*list.Element)
 func (s *store) put(at place, e envelope) {
 	if was := s.bySubject[string(e.subject)]; was != nil {
 		k := was.Value.(*kept)
-		if e.stamp < k.stamp || e.stamp == k.stamp && at.from.Incarnation <= k.at.from.Incarnation {
+		if cmp.Or(cmp.Compare(e.stamp, k.stamp), cmp.Compare(at.from.Incarnation, k.at.from.Incarnation), cmp.Compare(at.number, k.at.number)) <= 0 {
 			return
 		}
 		s.remove(was)
@@ -82,7 +83,8 @@ func (s *store) after(a ask, yield func(*kept) bool) {
 //
 //	kindAsk   number of the question; nothing, or 1 and the subject behind which to go on
 //	kindPage  number of the question; 1 if there is more; for each message its publisher's ID and
-//	          incarnation, its number, the length of the envelope, and the envelope
+//	          incarnation, its number, the length of the envelope, and the envelope; by ascending
+//	          subjects, and one at least if there is more
 const (
 	kindAsk  = 0x81
 	kindPage = 0x82
@@ -95,14 +97,14 @@ const (
 //
 //	joining ─ Stands ─▶ toSettle ─▶ settling ─ Settled ─▶ toAsk ─▶ asking ─ last page ─▶ fetched
 //	                       ▲                                │ └─ this node is the eldest ─▶ fetched
-//	                       └────── the eldest has ended ────┴── asking
+//	                       └────── the eldest has ended ────┴── asking ─ a page makes no sense ─▶ fetched
 type fetch struct {
 	state     fetchState
 	eldest    broadcast.Member
 	number    uint64 // of the latest question
 	next      ask
 	askers    map[uint64]ask  // questions of others that wait until this life is complete
-	delivered map[string]bool // subjects of which a message came before
+	delivered map[string]bool // subjects with a subscription of which a message came before
 	before    *store          // of the life before: for an eldest one
 }
 
@@ -149,7 +151,7 @@ func (l *life) step() bool {
 			if f.next.more {
 				b = append(append(b, 1), f.next.after...)
 			}
-			l.put(l.outbox(f.eldest.ID), false, b)
+			l.put(l.outbox(f.eldest.ID), item{b: b})
 		}
 	}
 	return false
@@ -179,7 +181,10 @@ func (l *life) asked(from uint64, b []byte) (ok bool) {
 		return false
 	}
 	a := ask{number: number}
-	if b = b[n:]; len(b) > 0 {
+	if b = b[n:]; len(b) > 1+maxName {
+		return false
+	}
+	if len(b) > 0 {
 		a.more, a.after = true, string(b[1:])
 	}
 	if l.complete || !l.h.retained {
@@ -190,8 +195,14 @@ func (l *life) asked(from uint64, b []byte) (ok bool) {
 	return true
 }
 
-// sendPage answers a question.
+// sendPage answers a question. While the answer to another one waits for that member it keeps the question:
+// a sound member asks for no page before it has got the one before.
 func (l *life) sendPage(to uint64, a ask) {
+	o, page := l.outbox(to), again{kind: kindPage, life: l.h.roll.told[to]}
+	if o.again[page] {
+		o.asked = &a
+		return
+	}
 	most := min(pageBytes, l.h.n.MaxPayload()-pageOverhead)
 	b := append(binary.AppendUvarint([]byte{kindPage}, a.number), 0)
 	flag, first := len(b)-1, true
@@ -207,10 +218,10 @@ func (l *life) sendPage(to uint64, a ask) {
 		b = append(b, k.all...)
 		return true
 	})
-	l.put(l.outbox(to), false, b)
+	l.put(o, item{again: page, b: b})
 }
 
-// answered takes an answer, and asks for more.
+// answered takes an answer, and asks for more. After one that makes no sense it makes do with what it has.
 func (l *life) answered(from uint64, b []byte) (ok bool) {
 	number, n := binary.Uvarint(b)
 	if n <= 0 || len(b) == n {
@@ -221,7 +232,23 @@ func (l *life) answered(from uint64, b []byte) (ok bool) {
 		return true // of an earlier question
 	}
 	more := b[n] == 1
-	for b = b[n+1:]; len(b) > 0; {
+	if ok = l.takePage(b[n+1:], more); ok && more {
+		f.state = toAsk
+		l.proceed()
+	} else {
+		l.finish()
+	}
+	return ok
+}
+
+// takePage puts the messages of an answer into the store. If there is more, the next question is for later
+// subjects, so that it is not put for ever.
+func (l *life) takePage(b []byte, more bool) (ok bool) {
+	f := &l.fetch
+	if len(b) == 0 && more {
+		return false
+	}
+	for len(b) > 0 {
 		var v [4]uint64
 		for i := range v {
 			var n int
@@ -234,19 +261,13 @@ func (l *life) answered(from uint64, b []byte) (ok bool) {
 			return false
 		}
 		e, ok := parseEnvelope(append([]byte(nil), b[:v[3]]...))
-		if !ok {
+		if !ok || f.next.more && string(e.subject) <= f.next.after {
 			return false
 		}
 		b = b[v[3]:]
 		l.h.clock = max(l.h.clock, e.stamp)
 		l.h.store.put(place{broadcast.Member{ID: v[0], Incarnation: v[1]}, v[2]}, e)
 		f.next = ask{more: true, after: string(e.subject)}
-	}
-	if more {
-		f.state = toAsk
-		l.proceed()
-	} else {
-		l.finish()
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -146,6 +147,129 @@ func TestRetainedAfterRejoin(t *testing.T) {
 			if m.Value.N == 4 {
 				break
 			}
+		}
+	}, WithRetained())
+}
+
+// A member's stamps may be as great as they can be. One above the bound makes no sense, and at the bound
+// what others publish later is retained all the same.
+func TestStampsDoNotWrap(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		for i, stamp := range []uint64{1<<64 - 1, maxStamp + 1, maxStamp} {
+			b, err := appendEnvelope(nil, "other", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err = all[1].topic.hub.codec.Append(b, note{}); err != nil {
+				t.Fatal(err)
+			}
+			setStamp(b, stamp)
+			h := all[1].topic.hub
+			h.mu.Lock()
+			h.life.core.Publish(b)
+			h.mu.Unlock()
+			synctest.Wait()
+			for range 3 {
+				all[0].publish(1)
+			}
+			synctest.Wait()
+			for _, p := range all {
+				if m := p.first("s"); m.Value.N != uint64(3*i+3) {
+					t.Errorf("stamp %#x: node %d retains %+v", stamp, p.ID(), m)
+				}
+			}
+			if got, want := all[0].topic.Counters().Malformed, uint64(min(i+1, 2)); got != want {
+				t.Errorf("stamp %#x: %d are counted, want %d", stamp, got, want)
+			}
+		}
+	}, WithRetained())
+}
+
+// A member whose pages make no progress is not asked for ever.
+func TestPagesThatRepeat(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		h := all[0].topic.hub
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		page := func(number uint64, subjects ...string) []byte {
+			b := append(binary.AppendUvarint([]byte{kindPage}, number), 1)
+			for _, s := range subjects {
+				e, err := appendEnvelope(nil, s, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b = append(binary.AppendUvarint(append(b, 1, 2, 3), uint64(len(e))), e...)
+			}
+			return b
+		}
+		l := h.life
+		for _, bad := range [][]string{{}, {"b"}, {"a", "c"}, {"c", "c"}, {"d", "c"}} {
+			l.complete = false
+			l.fetch = fetch{state: asking, number: 7, eldest: broadcast.Member{ID: 20, Incarnation: h.roll.told[20]}}
+			if !l.receive(20, page(7, "", "b")) || l.fetch.state != asking || l.fetch.number != 8 || l.fetch.next.after != "b" {
+				t.Errorf("after the first page: %+v", l.fetch)
+			}
+			if l.receive(20, page(8, bad...)) || l.fetch.state != fetched || !l.complete {
+				t.Errorf("after a page of %q: %+v", bad, l.fetch)
+			}
+		}
+	}, WithRetained())
+}
+
+// While a life fetches what is retained it remembers no subjects but those of subscriptions.
+func TestSubjectsOfAFetchAreBounded(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		h := all[1].topic.hub
+		h.mu.Lock()
+		h.life.complete, h.life.fetch = false, fetch{state: asking, number: 1, eldest: h.roll.members()[0], delivered: make(map[string]bool)}
+		h.mu.Unlock()
+		for i := range 100 {
+			if err := all[0].topic.Publish(r.Ctx(), fmt.Sprint(i), note{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all[0].publish(1)
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if d := h.life.fetch.delivered; len(d) != 1 || !d["s"] {
+			t.Errorf("%d subjects: %v", len(d), d)
+		}
+		h.life.finish()
+	}, WithRetained())
+}
+
+// A member that asks for pages and reads none gets one, and then that of its latest question.
+func TestPagesWaitOnce(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(2)
+		subscribeAll(all)
+		all[0].publish(1)
+		synctest.Wait()
+		h := all[0].topic.hub
+		h.mu.Lock()
+		o := h.life.outbox(20)
+		o.sending = true // it takes nothing
+		for number := range byte(100) {
+			if !h.life.receive(20, []byte{kindAsk, number}) {
+				t.Error("a question makes no sense")
+			}
+		}
+		h.mu.Unlock()
+		for _, want := range []byte{0, 99} {
+			if len(o.queue) != 1 || o.queue[0].b[0] != kindPage || o.queue[0].b[1] != want {
+				t.Errorf("%d frames wait, want the answer to question %d: %v", len(o.queue), want, o.queue)
+			}
+			h.life.accepted(o, 1, false)
+		}
+		if len(o.queue) > 0 || o.asked != nil {
+			t.Errorf("%d frames wait", len(o.queue))
 		}
 	}, WithRetained())
 }

@@ -40,9 +40,10 @@ func New[T any](n *ringdht.Node, service string, opts ...Option) *Topic[T] {
 // accepted, see the package comment for what that promises; what a node publishes shortly before it
 // dies or is declared dead may reach some subscribers or none.
 //
-// After any error nothing was published. The error matches the cause of ctx; [ringdht.ErrTooLarge] if
-// the message is longer than the ring allows, see ringdht.WithMaxPayload; [ringdht.ErrNotMember] if
-// the node is about to leave; and [ringdht.ErrClosed].
+// After an error nothing was published, unless it is one that middleware returns after its next has
+// returned nil. The error matches the cause of ctx; [ringdht.ErrTooLarge] if the message is longer than
+// the ring allows, see ringdht.WithMaxPayload; [ringdht.ErrNotMember] if the node is about to leave; and
+// [ringdht.ErrClosed].
 func (t *Topic[T]) Publish(ctx context.Context, subject string, v T) error {
 	var err error
 	if meta := rpc.SentMeta(ctx); t.hub.middleware == nil {
@@ -108,8 +109,8 @@ type Message[T any] struct {
 type Subscription[T any] struct{ s *subscription }
 
 // All yields the messages, on the caller's goroutine, until ctx ends, the subscription is closed, or
-// the node is: then it yields those that have come, and ends. The loop may publish. Several loops
-// share the messages.
+// the node is. Only the node's end yields the rest; Close drops it, and the end of ctx leaves it. The loop
+// may publish. Several loops share the messages.
 //
 // If the node is declared dead and joins again ([ringdht.ErrEvicted]), the subscription goes on when all
 // members know its new incarnation. Messages between are not delivered, and not in Missed; Node.Watch
@@ -148,7 +149,9 @@ func (s *Subscription[T]) yield(ctx context.Context, m Message[T], yield func(Me
 		if v, ok := op.Value.(T); ok {
 			m.Value = v
 		}
-		m.Meta = op.Meta
+		if m.Meta = op.Meta; len(m.Meta) == 0 {
+			m.Meta = nil
+		}
 		more = more && yield(m)
 		return nil, nil
 	})(ctx, op)

@@ -41,6 +41,7 @@ func newWorld(seed uint64) *world {
 		w.budget.bulk = 30
 	}
 	w.maxSteps = 3_000_000
+	w.once = seed%2 == 1
 	return w
 }
 
@@ -262,12 +263,13 @@ type totals struct {
 	Members, Published, Delivered, Missed     int
 	Died, FalselyDead, Left, DiedLeaving, Cut int
 	Frames                                    [Need + 1]int
-	Early, Returned                           int
+	Early, Returned, Skipped                  int
 	Counters
 }
 
 func (t *totals) add(w *world) {
 	t.Cut += w.cuts
+	t.Skipped += w.skipped
 	t.Missed += w.judge.missed
 	t.Delivered += w.judge.delivered
 	for _, p := range w.procs {
@@ -298,7 +300,7 @@ func (t *totals) add(w *world) {
 func (t *totals) rare() (names []string) {
 	for name, n := range map[string]int{"deaths": t.Died, "false deaths": t.FalselyDead, "departures": t.Left, "deaths of those that leave": t.DiedLeaving,
 		"ended streams": t.Cut, "gaps": t.Frames[Need], "settlements": t.Frames[Settle], "early questions": t.Early, "undelivered frames": t.Returned,
-		"takeovers": int(t.TakenOver), "repairs": int(t.Repaired), "missed messages": t.Missed} {
+		"takeovers": int(t.TakenOver), "repairs": int(t.Repaired), "repairs that wait": t.Skipped, "missed messages": t.Missed} {
 		if n < 20 {
 			names = append(names, name)
 		}
