@@ -311,15 +311,17 @@ func TestQueueProgramRefused(t *testing.T) {
 	}
 }
 
-// A coordinator that cannot open its results leaves, so its name is free for the next one.
+// A coordinator that cannot open its results leaves in good order, so its name is free at once.
 func TestQueueProgramNoResults(t *testing.T) {
 	r := newQueueRing(t)
-	site := newSite(t)
-	first := r.start("first", site.jobs(1), "-results", filepath.Join(t.TempDir(), "no", "results"))
-	first.ends(1, `no such file or directory$`)
-	second := r.start("second", site.jobs(1))
-	if lines, _ := second.expect(`at work\.$`); len(lines) != 1 {
-		t.Errorf("the second coordinator has waited: %s", strings.Join(lines, "\n"))
+	registry := start(t, "registry", filepath.Join(filepath.Dir(r.binary), "registry"), "-log", "error", "127.0.0.1:0")
+	_, groups := registry.expect(`listening on (127\.0\.0\.1:\d+)`)
+	r.line = groups[1]
+	c := r.start("coordinator", newSite(t).jobs(1), "-results", filepath.Join(t.TempDir(), "no", "results"))
+	c.ends(1, `no such file or directory$`)
+	registry.enter("list-events")
+	if _, groups := registry.expect(`^ *\d+ +\S+ +\d+ +(left|dead)\b`); groups[1] != "left" {
+		t.Error("the registry has declared the coordinator dead")
 	}
 }
 
