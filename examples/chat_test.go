@@ -172,3 +172,16 @@ func TestChatProgramInASecureRing(t *testing.T) {
 		}
 	}
 }
+
+// A line that is too long ends the chat, which says why.
+func TestChatProgramLongLine(t *testing.T) {
+	t.Parallel()
+	binary, bin := buildSmall(t, "chat"), build(t)
+	registry := start(t, "registry", filepath.Join(bin, "registry"), "-setup", "auto", "127.0.0.1:0")
+	_, groups := registry.expect(`listening on (127\.0\.0\.1:\d+)`)
+	ann := chatter(t, binary, "ann", groups[1])
+	ann.expect(`^\* you are in the room lobby$`)
+	fmt.Fprintln(ann.stdin, strings.Repeat("x", 70_000)) // it may be gone before all is written
+	ann.expect(`^\* the input cannot be read any further: .*too long$`)
+	ann.exits()
+}

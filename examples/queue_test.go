@@ -3,6 +3,7 @@
 package examples_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/rpc"
 )
 
 // site is what the workers fetch from. It counts the visits of each page, and holds the pages of hold
@@ -277,7 +281,7 @@ func TestQueueProgramFailures(t *testing.T) {
 	last.signal(syscall.SIGTERM)
 	last.ends(0, ``)
 	text, err := os.ReadFile(results)
-	want := regexp.MustCompile(`(?m)^1\t\S+/1\tfailed: given up after 3 workers: .*may have been handled(?s:.*)^3\thttp://127.0.0.1:1/nobody\tfailed: node \d+: Get .*refused$`)
+	want := regexp.MustCompile(`(?m)^1\t\S+/1\tfailed: given up after 3 tries: .*may have been handled(?s:.*)^3\thttp://127.0.0.1:1/nobody\tfailed: node \d+: Get .*refused$`)
 	lines := strings.SplitAfter(string(text), "\n")
 	slices.Sort(lines)
 	if !want.MatchString(strings.Join(lines, "")) {
@@ -286,4 +290,56 @@ func TestQueueProgramFailures(t *testing.T) {
 	if n := site.visits["1"]; n != 3 {
 		t.Errorf("page 1 was fetched %d times", n)
 	}
+}
+
+// A worker that does not know the method stays in the ring and runs nothing. The only one tries a job
+// again itself, and the job fails after three tries.
+func TestQueueProgramRefused(t *testing.T) {
+	r := newQueueRing(t)
+	n := ringdht.NewNode(ringdht.WithTags(map[string]string{"jobs": "2"}))
+	defer n.Close()
+	rpc.Method[string, string]("other").Handle(rpc.New(n, "jobs"), func(context.Context, string) (string, error) { return "", nil })
+	if err := n.Join(t.Context(), r.line); err != nil {
+		t.Fatal(err)
+	}
+	results := filepath.Join(t.TempDir(), "results")
+	c := r.start("coordinator", newSite(t).jobs(2), "-results", results)
+	c.ends(1, `^queue: 2 jobs have a result, 2 of them failed\. 0 had one before\.$`)
+	text, err := os.ReadFile(results)
+	if n := strings.Count(string(text), "\tfailed: given up after 3 tries: "); n != 2 {
+		t.Errorf("%d jobs were given up; the results are\n%s%v", n, text, err)
+	}
+}
+
+// A coordinator that cannot open its results leaves in good order, so its name is free at once.
+func TestQueueProgramNoResults(t *testing.T) {
+	r := newQueueRing(t)
+	registry := start(t, "registry", filepath.Join(filepath.Dir(r.binary), "registry"), "-log", "error", "127.0.0.1:0")
+	_, groups := registry.expect(`listening on (127\.0\.0\.1:\d+)`)
+	r.line = groups[1]
+	c := r.start("coordinator", newSite(t).jobs(1), "-results", filepath.Join(t.TempDir(), "no", "results"))
+	c.ends(1, `no such file or directory$`)
+	registry.enter("list-events")
+	if _, groups := registry.expect(`^ *\d+ +\S+ +\d+ +(left|dead)\b`); groups[1] != "left" {
+		t.Error("the registry has declared the coordinator dead")
+	}
+}
+
+// A worker takes as many jobs at once as it says.
+func TestQueueProgramEach(t *testing.T) {
+	r := newQueueRing(t)
+	var pages []string
+	for i := range 16 {
+		pages = append(pages, fmt.Sprint(i+1))
+	}
+	site := newSite(t, pages...)
+	c := r.start("coordinator", site.jobs(16))
+	r.worker("ann", "-each", "16")
+	for range pages {
+		site.next()
+	}
+	for _, page := range pages {
+		site.release(page)
+	}
+	c.ends(0, `^queue: 16 jobs have a result, 0 of them failed\. 0 had one before\.$`)
 }

@@ -148,7 +148,7 @@ func newWebRing(t *testing.T) *webRing {
 
 func (r *webRing) start(i int) *process {
 	name := fmt.Sprint("web-", i)
-	return startMerged(r.t, name, "", r.binary, "-http", r.addrs[i], "-name", name, r.line)
+	return startMerged(r.t, name, "", r.binary, "-drain", "0", "-http", r.addrs[i], "-name", name, r.line)
 }
 
 // ready waits until an instance is part of the ring. From then on its lines are kept until it ends,

@@ -123,12 +123,16 @@ func (c *chat) talk(ctx context.Context, room string, in io.Reader) error {
 	typed := make(chan string)
 	go func() { // ends with the process: nothing interrupts a read from a terminal
 		defer close(typed)
-		for s := bufio.NewScanner(in); s.Scan(); {
+		s := bufio.NewScanner(in)
+		for s.Scan() {
 			select {
 			case typed <- s.Text():
 			case <-ctx.Done():
 				return
 			}
+		}
+		if err := s.Err(); err != nil { // such as a line of more than 64 KiB
+			c.print("* the input cannot be read any further: %v", err)
 		}
 	}()
 	for {

@@ -56,7 +56,7 @@ const (
 var (
 	listen = flag.String("http", "localhost:8081", "the `host:port` of the service")
 	name   = flag.String("name", "", "the `name` of this instance, which no other node may have")
-	drain  = flag.Duration("drain", 0, "how long to serve on when interrupted: until the balancer has asked /readyz again")
+	drain  = flag.Duration("drain", 3*time.Second, "how long to serve on when interrupted: until the balancer has asked /readyz again, or it would still send requests to an instance that is gone")
 	grace  = flag.Duration("grace", 10*time.Second, "how long the requests under way may take then")
 )
 
@@ -81,8 +81,7 @@ func main() {
 // serve is an instance's life.
 func serve(ctx context.Context, addr string) error {
 	n := ringdht.NewNode(ringdht.WithName(*name), ringdht.WithRetry(), ringdht.WithLogger(slog.Default()))
-	i := &instance{node: n, instances: rpc.New(n, "primes"), kept: make(map[int]*answer)}
-	Count.Handle(i.instances, i.count)
+	i := newInstance(n, primesUpTo)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /primes/{number}", i.primes)
@@ -121,15 +120,16 @@ func serve(ctx context.Context, addr string) error {
 type instance struct {
 	node      *ringdht.Node
 	instances *rpc.Endpoint
+	work      func(number int) int
 
 	mu   sync.Mutex
-	kept map[int]*answer // of the numbers that this instance owns
+	kept map[int]func() int // the answers for numbers that this instance owns
 }
 
-// answer is counted once. Requests for it wait meanwhile.
-type answer struct {
-	once   sync.Once
-	primes int
+func newInstance(n *ringdht.Node, work func(number int) int) *instance {
+	i := &instance{node: n, instances: rpc.New(n, "primes"), work: work, kept: make(map[int]func() int)}
+	Count.Handle(i.instances, i.count)
+	return i
 }
 
 // primes answers a request.
@@ -140,16 +140,26 @@ func (i *instance) primes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	primes, owner, err := ask(r.Context(), i, Count, number)
-	if err != nil { // the client may ask another instance
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	if err != nil {
+		code := http.StatusServiceUnavailable // the client may ask another instance
+		if _, answered := errors.AsType[*rpc.Error](err); answered && !elsewhere(err) {
+			code = http.StatusInternalServerError
+		}
+		http.Error(w, err.Error(), code)
 		return
 	}
 	w.Header().Set("X-Owner", owner.String())
 	fmt.Fprintln(w, primes)
 }
 
-// ask calls a method of the owner of a number. If that fails, the next instance is the owner: so the
-// method may run on both.
+// elsewhere reports whether another instance may be asked, also when an instance has run out of time. Else
+// the error is an instance's answer, such as that its handler panicked: the next one would do the same.
+func elsewhere(err error) bool {
+	return errors.Is(err, rpc.ErrNotHandled) || errors.Is(err, rpc.ErrUnknown) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// ask calls a method of the owner of a number. If that does not answer, the next instance is the owner:
+// so the method may run on both.
 func ask[Answer any](ctx context.Context, i *instance, method rpc.Method[int, Answer], number int) (answer Answer, owner status.MemberInfo, err error) {
 	if err := i.node.ReadyNow(); err != nil {
 		return answer, owner, err
@@ -159,7 +169,7 @@ func ask[Answer any](ctx context.Context, i *instance, method rpc.Method[int, An
 		limit, cancel := context.WithTimeout(ctx, patience)
 		answer, err = method.Call(limit, i.instances, owner.ID, number)
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || !elsewhere(err) {
 			break
 		}
 		log.Printf("Node %v does not answer for %d: %v", owner, number, err)
@@ -183,10 +193,10 @@ func (i *instance) owners(number int) []status.MemberInfo {
 // count handles a request of another instance, or of this one.
 func (i *instance) count(_ context.Context, number int) (int, error) {
 	i.mu.Lock()
-	a := i.kept[number]
-	if a == nil {
-		a = new(answer)
-		i.kept[number] = a
+	answer := i.kept[number]
+	if answer == nil { // requests for it wait while it is counted; if that panics, each of them does
+		answer = sync.OnceValue(func() int { return i.work(number) })
+		i.kept[number] = answer
 	}
 	for other := range i.kept { // in no order
 		if len(i.kept) <= maxKept {
@@ -195,12 +205,25 @@ func (i *instance) count(_ context.Context, number int) (int, error) {
 		delete(i.kept, other)
 	}
 	i.mu.Unlock()
-	a.once.Do(func() {
-		for p := range int64(number + 1) {
-			if big.NewInt(p).ProbablyPrime(0) {
-				a.primes++
-			}
+	counted := false
+	defer func() {
+		if !counted { // it has panicked: a later request counts again
+			i.mu.Lock()
+			delete(i.kept, number)
+			i.mu.Unlock()
 		}
-	})
-	return a.primes, nil
+	}()
+	primes := answer()
+	counted = true
+	return primes, nil
+}
+
+// primesUpTo is the work.
+func primesUpTo(number int) (primes int) {
+	for p := range int64(number + 1) {
+		if big.NewInt(p).ProbablyPrime(0) {
+			primes++
+		}
+	}
+	return primes
 }
