@@ -15,7 +15,7 @@ var plantAll = flag.Bool("controls", false, "plant one bug after the other, and 
 // controls are bugs to plant, and the tests that must find them: old, which a file has once, becomes new.
 var controls = []struct{ name, test, file, old, new string }{
 	{"no repairs", "ExactlyOnce", "internal/broadcast/publisher.go", "\tif f.Origin != n.self {\n", "\tif true {\n"},
-	{"what comes back is not sent again", "StreamThatEnds", "hub.go", "there && h.life != nil {", "there && h.life == nil {"},
+	{"what comes back is not sent again", "StreamThatEnds", "hub.go", "]; there {", "]; there && false {"},
 	{"a node leaves at once", "LeaverPublishes", "hub.go", "\tif l == nil {\n\t\treturn nil\n", "\tif true {\n\t\treturn nil\n"},
 	{"a member that has left counts as dead", "HowMembersEnd", "roll.go", "how == status.MemberDied", "true"},
 	{"a member that has died counts as one that leaves", "HowMembersEnd", "roll.go", "how == status.MemberDied", "false"},

@@ -215,7 +215,15 @@ func (h *hub) undelivered(u status.Undelivered) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, there := h.roll.told[uint64(u.Sink)]; there && h.life != nil {
+	if h.life == nil {
+		return
+	}
+	if hasEnded(u.Err) {
+		for _, b := range u.Bodies {
+			h.life.sinkEnded(b)
+		}
+	}
+	if _, there := h.roll.told[uint64(u.Sink)]; there {
 		h.life.takeBack(uint64(u.Sink), u.Bodies)
 	}
 }

@@ -205,7 +205,7 @@ func TestMemberThatAsksAndNeverReads(t *testing.T) {
 			h.mu.Lock()
 			o := h.life.outbox(20)
 			h.mu.Unlock()
-			h.life.accepted(o, 1, false)
+			h.life.accepted(o, 1, nil)
 		}
 	})
 }

@@ -133,7 +133,7 @@ func (l *life) deliverFrom(o *outbox) {
 		case errors.Is(err, ringdht.ErrClosed), errors.Is(err, ringdht.ErrNotMember), errors.Is(err, ringdht.ErrEvicted):
 			l.cancel()
 		}
-		l.accepted(o, accepted, isGone(err))
+		l.accepted(o, accepted, err)
 		if err == nil || accepted > 0 {
 			backoff = minBackoff
 			continue
@@ -180,9 +180,14 @@ func (l *life) peek(o *outbox) (batch [][]byte, pause time.Duration) {
 	return batch, 0
 }
 
+// hasEnded reports whether an error of Send, or of a stream, says that the sink has ended in good order.
+func hasEnded(err error) bool {
+	return errors.Is(err, ringdht.ErrNoSuchNode) || errors.Is(err, ringdht.ErrLeft)
+}
+
 // accepted removes frames that are on their way. If the member's incarnation may be over, those for
 // an incarnation that is not on the list go too: the core asks others instead.
-func (l *life) accepted(o *outbox, frames int, gone bool) {
+func (l *life) accepted(o *outbox, frames int, err error) {
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()
 	for i, it := range o.queue[:min(frames, len(o.queue))] {
@@ -190,8 +195,8 @@ func (l *life) accepted(o *outbox, frames int, gone bool) {
 		o.queue[i] = item{}
 	}
 	o.queue = o.queue[min(frames, len(o.queue)):]
-	if gone {
-		l.dropStale(o)
+	if isGone(err) {
+		l.dropStale(o, hasEnded(err))
 	}
 	if a := o.asked; a != nil {
 		o.asked = nil
@@ -207,17 +212,27 @@ func (o *outbox) drop(it item) {
 }
 
 // dropStale needs mu.
-func (l *life) dropStale(o *outbox) {
+func (l *life) dropStale(o *outbox, ended bool) {
 	now, ok := l.h.roll.told[o.to]
 	var kept []item
 	for _, it := range o.queue {
 		if ok && it.life == now {
 			kept = append(kept, it)
-		} else {
-			o.drop(it)
+			continue
+		}
+		o.drop(it)
+		if ended {
+			l.sinkEnded(it.b)
 		}
 	}
 	o.queue = kept
+}
+
+// sinkEnded tells the core if a frame that came back was for the publisher that it names. It needs mu.
+func (l *life) sinkEnded(b []byte) {
+	if f, err := broadcast.Parse(b); err == nil && f.Kind == broadcast.Need {
+		l.core.Ended(f.Origin)
+	}
 }
 
 // ended forgets a member whose end was told, and wakes its outbox. It needs mu.

@@ -266,7 +266,7 @@ func TestPagesWaitOnce(t *testing.T) {
 			if len(o.queue) != 1 || o.queue[0].b[0] != kindPage || o.queue[0].b[1] != want {
 				t.Errorf("%d frames wait, want the answer to question %d: %v", len(o.queue), want, o.queue)
 			}
-			h.life.accepted(o, 1, false)
+			h.life.accepted(o, 1, nil)
 		}
 		if len(o.queue) > 0 || o.asked != nil {
 			t.Errorf("%d frames wait", len(o.queue))

@@ -45,6 +45,7 @@ var controls = []struct {
 	{1, "what came back is not sent again", "node.go", "{ n.out.Send(to, f) }", "{}"},
 	{1, "questions wait for the dead", "source.go", "\t\td.waits = false\n\t\tn.settle(d)\n", "\t\t_ = d\n"},
 	{1, "a member that leaves is over at once", "node.go", "\t\tif s := n.sourceOf(m); s != nil && !s.left {", "\t\tn.forget(m)\n\t\tif s := n.sources[m.Incarnation]; s != nil {"},
+	{28250, "late questions wait for a member that has left", "node.go", "\t\ts.ended = true\n\t\tn.forgetEnded(m)\n", "\t\t_ = s\n"},
 	{1, "one round, and no other", "publisher.go", "if o.lo < o.next {", "if false {"},
 	{1, "a round frees what it did not ask for", "publisher.go", "for o.lo <= round.upTo {", "for o.lo < o.next {"},
 	{1, "settled at once", "node.go", "if d.waits = d.upTo >= n.own.lo; d.waits {", "if false {"},

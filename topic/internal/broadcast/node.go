@@ -117,12 +117,15 @@ func (n *Node) Change(epoch uint64, joined, left, died []Member) {
 		n.takeOver(m)
 		n.dropAgree(m)
 	}
+	for _, m := range left {
+		n.forgetEnded(m)
+	}
 	for len(n.departed) > maxDeparted {
 		n.forget(n.departed[0])
 	}
 	for _, m := range joined {
 		if s := n.sources[m.Incarnation]; s != nil && s.left { // it had not ended
-			s.left = false
+			s.left, s.ended = false, false
 			n.departed = slices.DeleteFunc(n.departed, func(d Member) bool { return d == m })
 		}
 		n.view = n.view.with(m)
@@ -235,6 +238,15 @@ func (n *Node) answer(s *source) {
 		} else {
 			n.settle(d)
 		}
+	}
+}
+
+// Ended says that a member has ended in good order: it takes no frames any more. It may not be known
+// yet that it has left. A question that comes late, since its stream had ended, would wait for it for ever.
+func (n *Node) Ended(m Member) {
+	if s := n.sources[m.Incarnation]; s != nil {
+		s.ended = true
+		n.forgetEnded(m)
 	}
 }
 

@@ -15,6 +15,7 @@ type source struct {
 	held    []ahead
 	waiting []*duty // questions that got does not answer yet
 	left    bool    // it is on no list any more, and ends its affairs
+	ended   bool    // it has left in good order
 }
 
 // ahead is a message in front of a gap.
@@ -105,6 +106,13 @@ func (n *Node) sourceOf(m Member) *source {
 	s := &source{Member: m}
 	n.sources[m.Incarnation] = s
 	return s
+}
+
+// forgetEnded forgets a member that has ended, once no list has it.
+func (n *Node) forgetEnded(m Member) {
+	if s := n.sources[m.Incarnation]; s != nil && s.left && s.ended {
+		n.forget(m)
+	}
 }
 
 // forget ends a source: nothing more of it is delivered, and no question waits for it.

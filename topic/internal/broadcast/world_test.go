@@ -200,6 +200,12 @@ func (w *world) takeBack(l *link, handled int) {
 
 // drop ends a stream to a member that has ended.
 func (w *world) drop(l *link) {
+	if l.to.gone {
+		for _, x := range l.queue {
+			f, _ := Parse(x.b)
+			l.from.comesBack(f)
+		}
+	}
 	l.queue, l.handled = nil, nil
 	w.enlist(l)
 }
@@ -219,6 +225,7 @@ func (p *proc) Send(to uint64, f Frame) {
 	case to == p.ID:
 		panic("a node sends to itself")
 	case dst == nil:
+		p.comesBack(f)
 		return
 	}
 	key := [2]*proc{p, dst}
@@ -234,6 +241,13 @@ func (p *proc) Send(to uint64, f Frame) {
 	}
 	l.queue = append(l.queue, x)
 	p.w.enlist(l)
+}
+
+// comesBack says that a member has ended that was asked for messages.
+func (p *proc) comesBack(f Frame) {
+	if f.Kind == Need {
+		p.returned = append(p.returned, func() { p.n.Ended(f.Origin) })
+	}
 }
 
 // again reports whether a frame for one member tells it what another one does: the message, or what is gone.
