@@ -13,7 +13,7 @@
 //  6. A ring across machines: [Node.Serve].
 //  7. A secure ring: [WithSecurity].
 //
-// The command "go doc -http" shows them, too. Package [status] has what nodes and registries show.
+// Only "go doc -http" shows examples. Package [status] has what nodes and registries show.
 //
 // # The model
 //

@@ -72,7 +72,7 @@ func TestBeforeJoin(t *testing.T) {
 			"Send": s.Send(over(), 1, nil), "SendBatch": batch, "SendValue": s.SendValue(over(), 1, 7), "Cast": s.Cast(over(), 1, nil), "Ready": n.Ready(over()),
 			"ReadyNow": n.ReadyNow(), "Trace": trace, "Flush": n.Flush(t.Context()),
 		} {
-			if is(t, what, err, ringdht.ErrNotReady); err == nil || !strings.Contains(err.Error(), "it has not joined a ring: call Join") {
+			if is(t, what, err, ringdht.ErrNotReady); err == nil || !strings.Contains(err.Error(), "it has not joined a ring yet: call Join, or wait for it") {
 				t.Errorf("%s: %v", what, err)
 			}
 		}

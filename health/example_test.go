@@ -50,6 +50,6 @@ func ExampleHandler() {
 	ask("/readyz")
 	// Output:
 	// 200 ok
-	// 503 ringdht: new node: the overlay is not ready: it has not joined a ring: call Join
+	// 503 ringdht: new node: the overlay is not ready: it has not joined a ring yet: call Join, or wait for it
 	// 200 ready
 }

@@ -46,7 +46,9 @@ const (
 // answer.
 var (
 	// ErrNotHandled: no handler has had the request, and none will. Another node may be asked. All
-	// errors of this package but ErrPanic and ErrUnknown match it.
+	// errors of this package but ErrPanic and ErrUnknown match it. Of those, ErrLeaving and
+	// ringdht.ErrGone and ErrNoSuchNode say that the node is gone, or about to be. With any other it may
+	// live on, with what it keeps.
 	ErrNotHandled = errors.New("the request was not handled")
 	// ErrNoMethod: the callee handles no such method.
 	ErrNoMethod = &Error{Code: codeNoMethod, Text: "no such method"}

@@ -28,12 +28,12 @@ func count(_ context.Context, text string) (int, error) {
 }
 
 // Step 2 of the course of package [ringdht]: requests. A client asks a worker, and gets an answer or
-// an error. An error that matches [ErrUnknown] says that the request may have been handled. With any
-// other error it is certain whether it was, and so whether another worker may have it.
+// an error. One that matches [ErrNotHandled] says that another worker may be asked, and one that
+// matches [ErrUnknown] that the request may have been handled. Any other is the worker's answer.
 //
-// Try: let count wait for its context, and call it with a context of 100 ms. The deadline ends the
-// handler too, and the error matches [context.DeadlineExceeded] and [ErrUnknown]. Next: names,
-// [ringdht.WithName].
+// Try: let count wait for its context, and make the first call with a context of 100 ms, the only one. The
+// deadline ends the handler too, and the error matches [context.DeadlineExceeded] and [ErrUnknown].
+// Next: names, [ringdht.WithName].
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 //
 // A newcomer gets the latest message first, since this Topic has [WithRetained].
 //
-// Try: publish 1,000 messages before the loop begins. The subscription holds 256 (see [WithBuffer]),
+// Try: publish 1,000 messages before the three readings. The subscription holds 256 (see [WithBuffer]),
 // and Missed of the first one that is left says how many it lost. Next: faults, in package
 // [github.com/x/ringdht/memnet].
 func Example() {

@@ -18,7 +18,9 @@ type Topic[T any] struct {
 
 // New returns a Topic of a node. It registers the service of this name. All nodes that have made a
 // Topic of it are its members: each gets all messages, and drops those of subjects to which it has no
-// subscription. A group that is known when nodes start is best a Topic of its own.
+// subscription, which other nodes do not know of. A group of nodes that is known when they start is best a
+// Topic of its own, and so are messages for all, beside those of subjects. Between the Topics of a node
+// there is no order.
 //
 // When the node leaves, it waits until all members have what it has published. Topics and endpoints wind
 // up in the opposite order of their making: a handler may publish to topics that were made before its
@@ -31,7 +33,7 @@ func New[T any](n *ringdht.Node, service string, opts ...Option) *Topic[T] {
 }
 
 // Publish sends a message to all subscriptions to the subject, also those of this node. The node's
-// codec encodes the value; a subject has at most 255 bytes. The metadata of ctx goes along, see
+// codec encodes the value; a subject has at most 255 bytes, and may be empty. The metadata of ctx goes along, see
 // rpc.WithMeta.
 //
 // Publish waits for no subscriber. It waits, until ctx ends, until all members know this node, which

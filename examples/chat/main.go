@@ -73,10 +73,15 @@ func run(ctx context.Context, at, name, room string, in io.Reader, out io.Writer
 	defer c.node.Close() // after Leave it does nothing
 	// What a node serves is made before Join. Here is the place for a service of one's own, too.
 	c.lines = topic.New[line](c.node, service, topic.WithRetained())
-	if err := c.node.Join(ctx, at); err != nil {
+	slowly := time.AfterFunc(patience, func() {
+		c.print("* waiting for the registry: a new one lets earlier members come back first")
+	})
+	err := c.node.Join(ctx, at)
+	slowly.Stop()
+	if err != nil {
 		return ended(ctx, err)
 	}
-	err := c.talk(ctx, room, in)
+	err = c.talk(ctx, room, in)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	return errors.Join(err, c.node.Leave(end))

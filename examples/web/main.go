@@ -1,6 +1,6 @@
 // Web is a service of several instances that share a cache: GET /primes/N counts the primes up to N. Each
 // N has an owner among the instances, which counts once and keeps the answer; all others ask it. In
-// terminals of their own, up to 8085:
+// terminals of their own, with a port for each:
 //
 //	go run ./examples/registry -setup auto 12345
 //	go run ./examples/web -http localhost:8081 localhost:12345
@@ -8,11 +8,13 @@
 //	curl -i localhost:8081/primes/100000
 //
 // In a secure ring the registry's join line takes the place of localhost:12345; the variable
-// RINGDHT_JOIN keeps it off the command line.
+// RINGDHT_JOIN keeps it off the command line. A registry that has just started admits instances after
+// two leases, so 6 s: earlier members come back first.
 //
 // If an owner leaves or dies, the numbers that it owned have other owners, which count again: a cache
-// may. So a request is answered as long as an instance is there. State that must not be lost, such as
-// a basket, would have to be handed over or stored elsewhere.
+// may. So a request is answered as long as an instance is there. A former owner keeps its answers, and
+// has them still when it owns the number again: to invalidate one, tell all instances. State that must
+// not be lost, such as a basket, would have to be handed over or stored elsewhere.
 //
 // /livez says that the process serves, /readyz whether to send requests here. An interrupted instance
 // (Ctrl-C, SIGTERM) is not ready from then on. It serves for -drain, until the balancer knows; answers
@@ -85,12 +87,14 @@ func serve(ctx context.Context, addr string) error {
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /primes/{number}", i.primes)
-	mux.Handle("/", health.Handler(func() error { // it answers before the node has joined
+	probes := health.Handler(func() error { // it answers before the node has joined
 		if ctx.Err() != nil {
 			return errors.New("it is about to leave")
 		}
 		return n.ReadyNow()
-	}))
+	})
+	mux.Handle("/livez", probes)
+	mux.Handle("/readyz", probes)
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
@@ -123,11 +127,16 @@ type instance struct {
 	work      func(number int) int
 
 	mu   sync.Mutex
-	kept map[int]func() int // the answers for numbers that this instance owns
+	kept map[int]*entry // the answers for numbers that this instance owns
+}
+
+// entry is an answer, or the work that makes it.
+type entry struct {
+	answer func() int
 }
 
 func newInstance(n *ringdht.Node, work func(number int) int) *instance {
-	i := &instance{node: n, instances: rpc.New(n, "primes"), work: work, kept: make(map[int]func() int)}
+	i := &instance{node: n, instances: rpc.New(n, "primes"), work: work, kept: make(map[int]*entry)}
 	Count.Handle(i.instances, i.count)
 	return i
 }
@@ -152,14 +161,15 @@ func (i *instance) primes(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, primes)
 }
 
-// elsewhere reports whether another instance may be asked, also when an instance has run out of time. Else
+// elsewhere reports whether another instance may be asked, also when this one did not answer in time. Else
 // the error is an instance's answer, such as that its handler panicked: the next one would do the same.
 func elsewhere(err error) bool {
 	return errors.Is(err, rpc.ErrNotHandled) || errors.Is(err, rpc.ErrUnknown) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // ask calls a method of the owner of a number. If that does not answer, the next instance is the owner:
-// so the method may run on both.
+// so the method may run on both. It is for methods that any instance may answer. One about what the owner
+// keeps, such as to forget it, must not go on to another instance while the owner may be there.
 func ask[Answer any](ctx context.Context, i *instance, method rpc.Method[int, Answer], number int) (answer Answer, owner status.MemberInfo, err error) {
 	if err := i.node.ReadyNow(); err != nil {
 		return answer, owner, err
@@ -193,27 +203,27 @@ func (i *instance) owners(number int) []status.MemberInfo {
 // count handles a request of another instance, or of this one.
 func (i *instance) count(_ context.Context, number int) (int, error) {
 	i.mu.Lock()
-	answer := i.kept[number]
-	if answer == nil { // requests for it wait while it is counted; if that panics, each of them does
-		answer = sync.OnceValue(func() int { return i.work(number) })
-		i.kept[number] = answer
-	}
-	for other := range i.kept { // in no order
-		if len(i.kept) <= maxKept {
-			break
+	e := i.kept[number]
+	if e == nil { // requests for it wait while it is counted; if that panics, each of them does
+		for other := range i.kept { // in no order
+			if len(i.kept) < maxKept {
+				break
+			}
+			delete(i.kept, other)
 		}
-		delete(i.kept, other)
+		e = &entry{sync.OnceValue(func() int { return i.work(number) })}
+		i.kept[number] = e
 	}
 	i.mu.Unlock()
 	counted := false
 	defer func() {
-		if !counted { // it has panicked: a later request counts again
-			i.mu.Lock()
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if !counted && i.kept[number] == e { // it has panicked: a later request counts again
 			delete(i.kept, number)
-			i.mu.Unlock()
 		}
 	}()
-	primes := answer()
+	primes := e.answer()
 	counted = true
 	return primes, nil
 }

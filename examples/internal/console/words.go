@@ -31,7 +31,7 @@ var words = strings.NewReplacer(
 	"Limits.HandlerBacklog", "the handler backlog",
 	", or raise Limits.Streams there", "",
 	" (WithTraffic)", "",
-	"it has not joined a ring: call Join", "it has not joined a ring yet",
+	"it has not joined a ring yet: call Join, or wait for it", "it has not joined a ring yet",
 	"run Setup (setup-overlay)", "run setup-overlay",
 	"call Setup again", "run setup-overlay again",
 	"those that Members lists", "those that list-messaging-nodes lists",
