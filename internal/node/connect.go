@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -42,6 +43,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 		return handshake.Quoted(err) // the registry may be another process than it should
 	}
 	defer n.followLater(ctl)
+	defer n.beatIfOld(ctl, sent)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
@@ -65,6 +67,15 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 func (n *Node) followLater(ctl *control.Conn) {
 	if later := n.follows.later(); len(later) > 0 {
 		ctl.Send(control.TypeFollow, control.Follow{Services: later})
+	}
+}
+
+// beatIfOld sends a heartbeat at once if the registry took its time to admit the node: it has surely
+// heard the node when Register was sent, which is not recent then. Until a heartbeat is answered the
+// node is not authoritative, and no source hears that a node behind it is gone.
+func (n *Node) beatIfOld(ctl *control.Conn, sent time.Time) {
+	if inc := n.inc.Load(); handshake.Elapsed(sent, n.cfg.Now()) >= inc.lease()/6 {
+		inc.sendHeartbeatOver(ctl) // an error ends readControl, too
 	}
 }
 

@@ -173,8 +173,12 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 			return err
 		}
 		inc.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
+		old := !inc.contactIsRecent()
 		if inc.contact.answered() {
 			inc.plane.LowerFence()
+		}
+		if old {
+			inc.wake() // it may be authoritative again
 		}
 	case control.TypePing:
 		return inc.sendHeartbeatOver(ctl)

@@ -200,8 +200,13 @@ func (inc *incarnation) authoritative() bool {
 	case <-inc.n.Disconnected():
 		return false
 	default:
-		return inc.isReady() && !inc.n.isDeregistering() && inc.table.Load().epoch > inc.connectEpoch.Load() && inc.contact.age(inc.n.cfg.Now()) < inc.timeout()/2
+		return inc.isReady() && !inc.n.isDeregistering() && inc.table.Load().epoch > inc.connectEpoch.Load() && inc.contactIsRecent()
 	}
+}
+
+// contactIsRecent reports whether the registry has surely not declared the node dead yet.
+func (inc *incarnation) contactIsRecent() bool {
+	return inc.contact.age(inc.n.cfg.Now()) < inc.timeout()/2
 }
 
 // setWanted adds peers that there should be links to, and drops those that there need be none

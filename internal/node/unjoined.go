@@ -23,5 +23,7 @@ func (inc *incarnation) begun() bool { return inc.self.Incarnation != 0 }
 // notJoinedError is an [errs.ErrNotReady] for a node that has not joined.
 type notJoinedError struct{}
 
-func (notJoinedError) Error() string        { return "it has not joined a ring yet: call Join, or wait for it" }
+func (notJoinedError) Error() string {
+	return "it has not joined a ring yet: call Join, or wait for it"
+}
 func (notJoinedError) Is(target error) bool { return target == errs.ErrNotReady }
