@@ -126,11 +126,14 @@ func TestCallsOfAPastLife(t *testing.T) {
 		for _, s := range j.steps {
 			k := callKey{s.Process, s.Number}
 			life, end := lives[k], ended[k]
-			if s.What != begun || j.process == callee.terms.Process || life == 0 {
+			if s.What != begun || j.process == callee.terms.Process {
 				continue
 			}
-			if end.What == unknown {
+			if end.What == unknown { // it was under way to the callee, handled or not: no other node stopped
 				unknowns++
+			}
+			if life == 0 {
+				continue
 			}
 			if end.What == answered && end.Life != life {
 				t.Errorf("call %d of %s was handled in the life %d, and answered in %d", s.Number, j.name, life, end.Life)
@@ -143,7 +146,7 @@ func TestCallsOfAPastLife(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%s had the lives %v; %d of the calls that it handled have unknown outcomes", callee.name, held, unknowns)
+	t.Logf("%s had the lives %v; %d calls have unknown outcomes", callee.name, held, unknowns)
 	if unknowns == 0 {
 		t.Error("void: no call was under way")
 	}
