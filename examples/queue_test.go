@@ -203,7 +203,7 @@ func TestQueueProgram(t *testing.T) {
 	second.expect(`^queue: Node \d+ \(coordinator\) is at work\.$`)
 	site.arrives("40")
 	site.release("40")
-	second.ends(0, `^queue: 21 jobs have a result, 0 of them failed\. 39 had one before\.$`)
+	second.ends(0, `^queue: 21 jobs have a result\. 39 had one before\. 0 of all failed\.$`)
 	site.results(results, 60)
 	site.visited(60, map[string]int{"2": 2, "20": 2, "40": 2})
 	bob.signal(syscall.SIGTERM)
@@ -227,7 +227,7 @@ func TestQueueProgramCoordinatorStops(t *testing.T) {
 	second := r.start("second", urls, "-results", results)
 	site.arrives("5") // for the second one, since the first was declared dead
 	site.release("5")
-	second.ends(0, `^queue: 6 jobs have a result, 0 of them failed\. 4 had one before\.$`)
+	second.ends(0, `^queue: 6 jobs have a result\. 4 had one before\. 0 of all failed\.$`)
 	first.signal(syscall.SIGCONT)
 	first.ends(1, `^queue: this coordinator was declared dead or expelled`)
 	site.results(results, 10)
@@ -246,7 +246,7 @@ func TestQueueProgramInterrupted(t *testing.T) {
 	for _, page := range pages {
 		site.release(page)
 	}
-	c.ends(1, `(?s)^3\t\S+/3\t200 OK, 6 bytes$.*^queue: 4 jobs have a result, 0 of them failed\. 0 had one before\.$`)
+	c.ends(1, `(?s)^3\t\S+/3\t200 OK, 6 bytes$.*^queue: 4 jobs have a result\. 0 had one before\. 0 of all failed\.$`)
 	ann.signal(syscall.SIGINT)
 	ann.ends(0, ``)
 	site.visited(4, nil)
@@ -277,7 +277,7 @@ func TestQueueProgramFailures(t *testing.T) {
 		}
 	}
 	last := r.worker("last")
-	c.ends(1, `^queue: 2 jobs have a result, 2 of them failed\. 0 had one before\.$`)
+	c.ends(1, `^queue: 2 jobs have a result\. 0 had one before\. 2 of all failed\.$`)
 	last.signal(syscall.SIGTERM)
 	last.ends(0, ``)
 	text, err := os.ReadFile(results)
@@ -304,7 +304,7 @@ func TestQueueProgramRefused(t *testing.T) {
 	}
 	results := filepath.Join(t.TempDir(), "results")
 	c := r.start("coordinator", newSite(t).jobs(2), "-results", results)
-	c.ends(1, `^queue: 2 jobs have a result, 2 of them failed\. 0 had one before\.$`)
+	c.ends(1, `^queue: 2 jobs have a result\. 0 had one before\. 2 of all failed\.$`)
 	text, err := os.ReadFile(results)
 	if n := strings.Count(string(text), "\tfailed: given up after 3 tries: "); n != 2 {
 		t.Errorf("%d jobs were given up; the results are\n%s%v", n, text, err)
@@ -341,5 +341,5 @@ func TestQueueProgramEach(t *testing.T) {
 	for _, page := range pages {
 		site.release(page)
 	}
-	c.ends(0, `^queue: 16 jobs have a result, 0 of them failed\. 0 had one before\.$`)
+	c.ends(0, `^queue: 16 jobs have a result\. 0 had one before\. 0 of all failed\.$`)
 }

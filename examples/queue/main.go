@@ -9,9 +9,9 @@
 // RINGDHT_JOIN keeps it off the command line. For other work change the function fetch.
 //
 // Each job has one result. Its work is done once, unless a worker dies or is silent for longer than the
-// ring's lease: what it had may have run, and runs again elsewhere. So jobs must bear that. What reached
-// a worker about to leave has not run. The difference counts: a job that may have run on three workers,
-// all of them gone, may be what ended them, and fails. So does one that workers refuse three times.
+// ring's lease: what it had may have run, and runs again. What reached a worker about to leave has not
+// run. A job that may have run on three workers, all of them gone, may be what ended them, and fails. So
+// does one that workers refuse three times.
 //
 // One coordinator is at work, since a name belongs to one member of the ring at a time. The next one
 // takes over when it has left or is declared dead, and with -results FILE goes on where it ended. If it
@@ -62,8 +62,7 @@ var (
 	client  = http.Client{Timeout: time.Minute} // a job that never ends would keep its place for ever
 	errDone = errors.New("not all jobs went well")
 	errOver = errors.New("this coordinator was declared dead or expelled, and another may be at work: start it again to stand by")
-	// Reasons why a job has not run that will be over, or have to do with this node.
-	away = []error{rpc.ErrLeaving, ringdht.ErrGone, ringdht.ErrNoSuchNode, ringdht.ErrRefused, ringdht.ErrEvicted, ringdht.ErrNotMember, ringdht.ErrClosed}
+	away    = []error{rpc.ErrLeaving, ringdht.ErrGone, ringdht.ErrNoSuchNode, ringdht.ErrRefused, ringdht.ErrEvicted, ringdht.ErrNotMember, ringdht.ErrClosed} // why a job has not run, not for the job's sake
 )
 
 func main() {
@@ -120,8 +119,7 @@ func fetch(ctx context.Context, url string) (string, error) {
 	return fmt.Sprintf("%s, %d bytes", resp.Status, size), err
 }
 
-// coordinator deals jobs to workers. A job is in one place at a time: in waiting, or at a goroutine of
-// feed, which sends it back or writes its result. So it has one result.
+// coordinator deals jobs to workers. A job is with read or with one feed, so it has one result.
 type coordinator struct {
 	endpoint     *rpc.Endpoint
 	waiting      chan job
@@ -135,7 +133,7 @@ type coordinator struct {
 
 // job is a line of the input.
 type job struct {
-	url, line string // line is that of the result: a number, a tab, and the URL
+	url, line string // line is that of the result, and names the job in a later run: a number, a tab, the URL
 	tries     int    // how often it may have run, or was refused
 }
 
@@ -168,7 +166,7 @@ func coordinate(ctx context.Context, addr string) error {
 	defer cancel()
 	left := n.Leave(end) // it waits for the calls under way
 	c.calls.Wait()
-	log.Printf("%d jobs have a result, %d of them failed. %d had one before.", c.done, c.failed, len(had))
+	log.Printf("%d jobs have a result. %d had one before. %d of all failed.", c.done, len(had), c.failed)
 	if err = context.Cause(dealing); err == errDone && c.failed == 0 {
 		err = nil
 	}
@@ -241,7 +239,7 @@ func (c *coordinator) try(ctx context.Context, worker status.MemberInfo, j *job)
 	return true
 }
 
-// read reads jobs, each when a worker is free for it, but for those that had a result.
+// read reads jobs, each when a worker has taken the one before, but for those that had a result.
 func (c *coordinator) read(ctx context.Context, had map[string]bool) error {
 	in := bufio.NewScanner(os.Stdin)
 	for number := 1; in.Scan(); number++ {
@@ -271,6 +269,7 @@ func (c *coordinator) open(name string) (had map[string]bool, err error) {
 	}
 	text, err := io.ReadAll(c.out)
 	whole := bytes.LastIndexByte(text, '\n') + 1
+	c.failed = bytes.Count(text[:whole], []byte("\tfailed: "))
 	for line := range bytes.Lines(text[:whole]) {
 		had[string(line[:max(0, bytes.LastIndexByte(line, '\t'))])] = true
 	}
@@ -293,7 +292,7 @@ func (c *coordinator) result(j job, answer string, err error) {
 
 // ready says when the node can be reached, or what is missing if that takes a while.
 func ready(ctx context.Context, n *ringdht.Node) {
-	defer time.AfterFunc(5*time.Second, func() { log.Print(n.ReadyNow()) }).Stop()
+	defer time.AfterFunc(5*time.Second, func() { log.Print(cmp.Or(n.ReadyNow(), errors.New("ready"))) }).Stop()
 	if n.Ready(ctx) == nil {
 		log.Printf("Node %v is ready.", n.Self())
 	}
