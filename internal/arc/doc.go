@@ -92,6 +92,12 @@
 // pulled. It has a lower term, and is void. A Pull may be older too: one for what this life gave
 // long ago. It is void if the owner has nothing, and has heard from the authority since.
 //
+// # Encoding
+//
+// A frame is its kind and what the kind has, see [Frame.Append]. On the connection to the registry
+// frames travel in notes, beside the parts of reports and orders, see [NoteReader]. What a later
+// version may add is an [ErrKind], and ignored.
+//
 // # Why nothing is lost
 //
 // The giver keeps a frozen copy until the authority says that the receiver is the holder. Until then
@@ -133,6 +139,7 @@
 //	           answers: sent at once, not kept. Pieces and pulls: as the authority has cut
 //	           copies: the states that it has given, until the authority has heard of it
 //	authority  maxCuts pieces for each arc of the placement: more pieces get one new term
+//	notes      MaxNote bytes of a part, MaxPositions, maxPieces arcs in a report or in orders
 //
 // Nothing is kept for a key at rest.
 //
