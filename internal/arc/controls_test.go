@@ -49,8 +49,8 @@ var controls = []struct {
 	{1, "a life takes part where it has", "authority.go", "\ta.takesPart(arc, false)\n", ""},
 	{1, "the share across zero stays with the last owner", "authority.go", "\ta.settle(Arc{math.MaxUint64, math.MaxUint64}) // the rest", "\t_ = math.MaxInt // the rest"},
 	{1, "what is free is not given", "authority.go", "\tfor _, part := range parts {\n\t\ta.settle(part)\n", "\tfor _, part := range parts[:0] {\n\t\ta.settle(part)\n"},
-	{1, "what has waited for a move does not begin", "authority.go", "\t\ta.settle(arc)\n\t\ta.retireReady()\n", "\t\ta.retireReady()\n"},
-	{1, "a retirement that waits is forgotten", "authority.go", "\t\ta.settle(arc)\n\t\ta.retireReady()\n", "\t\ta.settle(arc)\n"},
+	{1, "what has waited for a move does not begin", "authority.go", "\tfor _, sub := range done {\n\t\ta.settle(sub)\n\t}\n", ""},
+	{1, "a retirement that waits is forgotten", "authority.go", "\tif len(done) > 0 {\n\t\ta.retireReady()\n\t}\n", ""},
 	{1, "a message needs no term", "handle.go", "p.phase != held || p.term != m.Term {", "p.phase != held {"},
 	{1, "a holder handles after its Give", "handle.go", "p.phase != held || p.term != m.Term {", "p.phase == none || p.phase == wanted || p.phase == held && p.term != m.Term {"},
 	{1, "two handlers at a point", "handle.go", "\tif len(q) == 1 {\n\t\to.out.Handle(m)", "\tif true {\n\t\to.out.Handle(m)"},
@@ -86,13 +86,13 @@ var controls = []struct {
 	{73700, "a move from an owner that has retired", "authority.go", " || s.holder != 0 && a.owners[s.holder].retired {", " {"},
 	{1, "arcs of an owner that retires are free at once", "authority.go", "\t\t\to.retired = true\n", "\t\t\to.retired = true\n\t\t\tfor arc, s := range a.arcs.within(Ring) {\n\t\t\t\tif s.holder == life {\n\t\t\t\t\ta.set(arc, state{})\n\t\t\t\t}\n\t\t\t}\n\t\t\ta.settle(Ring)\n"},
 	{1, "the giver of a receiver that dies loses the arc", "authority.go", "\t\t\tcase s.receiver == life:\n\t\t\t\tother = s.holder\n", "\t\t\tcase s.receiver == life:\n\t\t\t\ta.set(arc, state{})\n"},
-	{1, "a giver hears nothing of the end of a move", "authority.go", "\t\t\ta.out.Tell(s.holder, Frame{Kind: Settled, Arc: sub, Term: term})\n", ""},
+	{1, "a giver hears nothing of the end of a move", "authority.go", "\t\ta.out.Tell(a.arcs.at(sub.First).holder, Frame{Kind: Settled, Arc: sub, Term: term})\n", ""},
 	{1, "pieces are not merged", "authority.go", "if pieces > a.cuts {", "if false {"},
 	{1, "a new registry takes a giver before the receiver", "reports.go", "\t\t\t\tif g.Term > c.term {", "\t\t\t\tif g.Term > 0 {"},
 	{1, "a new registry ignores copies", "reports.go", "range r.Given {", "range r.Given[:0] {"},
 	{1, "a giver resumes under the old term", "reports.go", "\t\t\tc.term = a.next()\n", "\t\t\t_ = c\n"},
 	{121100, "the bar in the first Orders only", "reports.go", "\ta.orders(o)\n\tif r.Left", "\tbar := a.bar\n\ta.bar = 0\n\ta.orders(o)\n\ta.bar = bar\n\tif r.Left"},
-	{1, "Orders before all have reported", "reports.go", "\tif a.recovering {\n\t\treturn\n\t}\n", ""},
+	{1, "Orders before all have reported", "reports.go", "\tif a.recovering {\n\t\to.report = r\n\t\treturn\n\t}\n", "\to.report = r\n"},
 }
 
 // TestControls plants the bugs. It builds the package once for each, so it runs only with -controls.
