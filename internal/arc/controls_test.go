@@ -105,7 +105,7 @@ func TestControls(t *testing.T) {
 			t.Parallel() // each builds and links, mostly on one processor
 			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant(t, c.file, c.old, c.new),
 				"-vet=off", "-timeout", "9m", "-run", *plantTest, ".", "-first", "-from", strconv.Itoa(c.from), "-runs", strconv.Itoa(*plantRuns)).CombinedOutput()
-			found := max(strings.Index(string(out), "-seed "), strings.Index(string(out), "explore_test.go:"))
+			found := max(strings.Index(string(out), "-seed "), strings.Index(string(out), " steps: "), strings.Index(string(out), "no way to rest"))
 			switch {
 			case err == nil:
 				t.Error("the simulation does not notice")
