@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	simRuns = flag.Int("runs", 3000, "simulated worlds")
+	simRuns = flag.Int("runs", 1000, "simulated worlds")
 	simFrom = flag.Uint64("from", 1, "the seed of the first of them")
 	simSeed = flag.Uint64("seed", 0, "simulate this world alone")
 	first   = flag.Bool("first", false, "stop at the first world that fails")
@@ -15,7 +15,12 @@ var (
 )
 
 // run runs the world until nothing is left to happen.
-func (w *world) run() error {
+func (w *world) run() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
 	for _, e := range w.ends {
 		if w.rng.IntN(2) == 0 {
 			e.answers = w.rng.IntN(w.budget.send + 1)
@@ -158,6 +163,9 @@ func (e *end) check() {
 		w.fail("%s has a frame of %d bytes in part, admitted %d", e.name, c.Partial(), e.admitted)
 	case (e.silent >= ackFrames || silent >= ackBytes || e.owes) && !c.Pending():
 		w.fail("%s has delivered %d frames, %d bytes, asked %v, and acknowledges nothing", e.name, e.silent, silent, e.owes)
+	}
+	if e.mustSay && !c.Pending() {
+		w.fail("%s has found a gap, and says nothing", e.name)
 	}
 	n := c.Counters()
 	switch {

@@ -54,6 +54,8 @@ type end struct {
 	silent       int    // frames delivered since a body was taken
 	acknowledged uint64 // bytes received when one was taken
 	owes         bool   // the peer has asked, or repeated, since
+	gap, mustSay bool   // a body shows one; it is to be said
+	limit        int    // of the body that arrives
 	rewinds      int
 	mostHeld     int
 	again, ended int
@@ -61,8 +63,8 @@ type end struct {
 
 // transit is a body on its way.
 type transit struct {
-	stream int
-	body   []byte
+	stream, limit int
+	body          []byte
 }
 
 func (w *world) fail(format string, args ...any) {
@@ -88,7 +90,10 @@ func newWorld(seed uint64) *world {
 			*b = w.rng.IntN(8)
 		}
 	}
-	w.large = []int{20, 200, 1000, 20_000}[w.rng.IntN(4)]
+	w.large = []int{20, 200, 1000, 20_000, 20_000}[w.rng.IntN(5)]
+	if seed%16 == 1 {
+		w.large, w.budget.send = 200_000, 8
+	}
 	w.lag, w.late = 5+w.rng.IntN(60), w.rng.IntN(101)
 	return w
 }
@@ -146,6 +151,10 @@ func (e *end) take() bool {
 			if h.flags&flagAgain != 0 {
 				e.again++
 			}
+			if e.mustSay != (h.flags&flagAgain != 0) {
+				w.fail("%s says again %v, and should %v", e.name, !e.mustSay, e.mustSay)
+			}
+			e.mustSay = false
 		}
 		if w.budget.cut > 0 && w.rng.IntN(60) == 0 { // not accepted, nor those behind it
 			w.budget.cut--
@@ -153,7 +162,7 @@ func (e *end) take() bool {
 			e.tell()
 			return true
 		}
-		e.link = append(e.link, transit{e.stream, b})
+		e.link = append(e.link, transit{e.stream, largest, b})
 	}
 	return true
 }
@@ -163,6 +172,7 @@ func (e *end) tell() {
 	e.w.log("%s hears of a stream's end", e.name)
 	e.rewinds++
 	e.c.StreamEnded()
+	e.mustSay = e.gap
 	if e.w.rng.IntN(4) == 0 {
 		e.c.StreamEnded() // and of another one that lost nothing
 	}
@@ -195,17 +205,23 @@ func (e *end) arrive() bool {
 	if len(e.link) == 0 {
 		return false
 	}
-	b := e.link[0].body
+	b, p := e.link[0].body, e.peer
+	p.limit = e.link[0].limit
 	e.link = e.link[1:]
-	p := e.peer
 	h, bytes, _ := parse(b)
 	e.w.log("%s takes a body of %s: %+v with %d bytes", p.name, e.name, h, len(bytes))
-	p.owes = p.owes || h.flags&flagAsk != 0
+	p.owes = p.owes || h.flags&flagAsk != 0 || h.offset < p.c.received && len(bytes) > 0
+	behind := h.offset > p.c.received
+	p.mustSay = behind && (p.mustSay || !p.gap)
+	p.gap = behind
 	if h.flags&flagAgain != 0 {
 		p.rewinds++
 	}
 	if err := p.c.Receive(b); err != nil {
 		e.w.fail("%s receives: %v", p.name, err)
+	}
+	if c := p.c; c.acked < h.ack || h.flags&flagAgain != 0 && c.next != c.acked {
+		e.w.fail("%s has taken %+v, and is at %d, %d", p.name, h, c.acked, c.next)
 	}
 	for i := range b {
 		b[i] = 0xff // nothing of it was kept
@@ -253,6 +269,10 @@ func (e *end) Deliver(frame []byte) {
 
 // Admit is [Output.Admit].
 func (e *end) Admit(total uint64, head []byte) bool {
+	if e.delivered >= len(e.peer.sent) || int(total)+lengthOf(int(total)) <= e.limit-maxHeader {
+		e.w.fail("%s: a frame of %d bytes begins in a body of at most %d", e.name, total, e.limit)
+		return false
+	}
 	if want := e.peer.sent[e.delivered]; total != want || len(head) < minHead || uint64(len(head)) >= total || e.admitted != 0 {
 		e.w.fail("%s: frame %d of %d bytes begins as one of %d with %d, admitted %d", e.name, e.delivered, want, total, len(head), e.admitted)
 	}
