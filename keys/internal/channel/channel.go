@@ -3,6 +3,7 @@ package channel
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // MaxFrame is the longest frame, in bytes.
@@ -98,7 +99,7 @@ func (c *Channel) Take(dst []byte, limit int) []byte {
 		c.counters.Repeated += again - h.offset
 	}
 	c.high = max(c.high, c.next)
-	return append(h.append(dst), bytes...)
+	return append(h.append(slices.Grow(dst, maxHeader+len(bytes))), bytes...)
 }
 
 // StreamEnded says that the stream to the peer has ended, or that a body was not accepted. What is

@@ -217,22 +217,22 @@ func TestViolations(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte{1}, 300)
 	for name, b := range map[string][]byte{
-		"nothing":                            {},
-		"an unknown flag":                    body(header{flags: 4}),
-		"half a header":                      body(header{})[:18],
-		"a number that is cut":               body(header{ack: 300, offset: 300})[:20],
-		"no offset":                          body(header{ack: 300})[:19],
-		"an acknowledgement of the future":   body(header{ack: 304}),
-		"an acknowledgement of queued bytes": body(header{ack: 305}),
-		"an acknowledgement in a length":     body(header{ack: 2}),
-		"again from an acknowledged byte":    body(header{flags: flagAgain}),
-		"an acknowledgement without bound":   body(header{ack: 1 << 63}),
-		"an offset without bound":            body(header{offset: maxNumber + 1}),
-		"a length without end":               body(header{ack: 1}, 0x80),
-		"a length without bound":             body(header{ack: 1}, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01),
-		"a frame beyond MaxFrame":            body(header{ack: 1}, 0x81, 0x80, 0x80, 0x80, 0x04),
-		"a frame that is not admitted":       body(header{ack: 1}, 0x81, 0x80, 0x40),
-		"and one with bytes":                 body(header{ack: 1}, append([]byte{0x81, 0x80, 0x40}, long...)...),
+		"nothing":                              {},
+		"an unknown flag":                      body(header{flags: 4}),
+		"half a header":                        body(header{})[:18],
+		"a number that is cut":                 body(header{ack: 300, offset: 300})[:20],
+		"no offset":                            body(header{ack: 300})[:19],
+		"an acknowledgement of the future":     body(header{ack: 304}),
+		"an acknowledgement of queued bytes":   body(header{ack: 305}),
+		"an acknowledgement in a length":       body(header{ack: 2}),
+		"again from an acknowledged byte":      body(header{flags: flagAgain}),
+		"an acknowledgement without bound":     body(header{ack: 1 << 63}),
+		"an offset without bound":              body(header{offset: maxNumber + 1}),
+		"a length without end":                 body(header{ack: 1}, 0x80),
+		"a length without bound":               body(header{ack: 1}, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01),
+		"a frame beyond MaxFrame":              body(header{ack: 1}, 0x81, 0x80, 0x80, 0x80, 0x04),
+		"a frame that is not admitted":         body(header{ack: 1}, 0x81, 0x80, 0x40),
+		"one that is not admitted, with bytes": body(header{ack: 1}, append([]byte{0x81, 0x80, 0x40}, long...)...),
 	} {
 		k := &taker{admits: 1 << 20}
 		c := New(1, 2, k)
@@ -246,6 +246,9 @@ func TestViolations(t *testing.T) {
 		err := c.Receive(b)
 		if !errors.Is(err, ErrViolation) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if (len(k.heads) > 0) != strings.Contains(name, "admitted") {
+			t.Errorf("%s: Admit was asked about %d frames", name, len(k.heads))
 		}
 		if again := c.Receive(body(header{ack: 1})); again != err || c.Pending() || c.Held() != 0 {
 			t.Errorf("%s: the channel goes on: %v", name, again)

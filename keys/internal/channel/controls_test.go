@@ -58,33 +58,62 @@ var controls = []struct {
 	{1, "bytes do not count for acknowledgements", "receiving.go", " || c.newBytes >= ackBytes", ""},
 }
 
+// guards are bugs that only a hostile peer, or a large frame, brings to light, with the test that finds them.
+var guards = []struct{ test, name, file, old, new string }{
+	{"TestViolations", "any byte can be acknowledged", "sending.go", "case ack > s.high:", "case ack > s.end():"},
+	{"TestViolations", "again from an acknowledged byte is ignored", "sending.go", "case ack < s.acked && again:", "case false:"},
+	{"TestViolations", "a part of a length can be acknowledged", "sending.go", "if end-at < length {", "if end-at < length && false {"},
+	{"TestViolations", "numbers have no bound", "body.go", "n <= 0 || *v > maxNumber", "n <= 0"},
+	{"TestViolations", "numbers may be cut", "body.go", "n <= 0 || *v > maxNumber", "*v > maxNumber"},
+	{"TestViolations", "unknown flags are ignored", "body.go", " || b[0]&^(flagAsk|flagAgain) != 0", ""},
+	{"TestViolations", "lengths have no bound", "receiving.go", "length <= 0 || v > MaxFrame", "length <= 0"},
+	{"TestViolations", "what Admit says is ignored", "receiving.go", "!c.out.Admit(v, frame)", "c.out.Admit(v, frame) && false"},
+	{"TestViolations", "the channel goes on after a violation", "channel.go", "\tc.Close()\n\tc.err = err\n", "\tc.err = err\n"},
+	{"TestCloseInDeliver", "a body is read on after Close", "receiving.go", "len(b) > 0 && !c.closed", "len(b) > 0"},
+	{"TestMemoryIsGivenUp", "large buffers are kept", "sending.go", "case cap(s.buf) > kept &&", "case false &&"},
+	{"TestMemoryIsGivenUp", "the buffer of a large frame is kept", "receiving.go", "if cap(frame) <= kept {", "if true {"},
+	{"TestSteadyStateDoesNotAllocate", "the buffer is not used again", "sending.go", "s.buf, s.head = s.buf[:0], 0", "s.buf, s.head = nil, 0"},
+	{"TestSteadyStateDoesNotAllocate", "what is acknowledged is not overwritten", "sending.go", "if s.head >= len(live) &&", "if false &&"},
+}
+
 // TestControls plants the bugs. It builds the package once for each, so it runs only with -controls.
 func TestControls(t *testing.T) {
 	if !*plantAll {
 		t.Skip("-controls runs it")
 	}
 	for _, c := range controls {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // each builds and links, mostly on one processor
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant(t, c.file, c.old, c.new),
-				"-vet=off", "-timeout", "3m", "-run", "Simulation", ".", "-first", "-runs", "3000", "-from", strconv.Itoa(c.from)).CombinedOutput()
-			found := strings.Index(string(out), "-seed ")
-			switch {
-			case err == nil:
-				t.Error("the simulation does not notice")
-			case found < 0:
-				t.Errorf("something else failed: %.2000s", out)
-			default:
-				line, _, _ := strings.Cut(string(out[found:]), "\n")
-				t.Logf("%.300s", line)
-			}
-		})
+		finds(t, c.name, plant(t, c.file, c.old, c.new), "-seed ", "-run", "Simulation", "-first", "-runs", "3000", "-from", strconv.Itoa(c.from))
 	}
+	for _, c := range guards {
+		finds(t, c.name, plant(t, c.file, c.old, c.new), "--- FAIL: "+c.test, "-run", c.test+"$")
+	}
+}
+
+// finds checks that a test run with an overlay fails, and that its output has a word.
+func finds(t *testing.T, name, overlay, word string, args ...string) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel() // each builds and links, mostly on one processor
+		args := append([]string{"test", "-overlay", overlay, "-vet=off", "-timeout", "3m"}, args...)
+		out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
+		found := strings.Index(string(out), word)
+		switch {
+		case err == nil:
+			t.Error("the test does not notice")
+		case found < 0:
+			t.Errorf("something else failed: %.2000s", out)
+		default:
+			line, _, _ := strings.Cut(string(out[found:]), "\n")
+			t.Logf("%.300s", line)
+		}
+	})
 }
 
 // Each bug can be planted.
 func TestControlsExist(t *testing.T) {
 	for _, c := range controls {
+		plant(t, c.file, c.old, c.new)
+	}
+	for _, c := range guards {
 		plant(t, c.file, c.old, c.new)
 	}
 }
