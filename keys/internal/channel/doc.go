@@ -87,6 +87,8 @@
 //	                            what was not taken, or within a length; again from a byte that was
 //	                            acknowledged; numbers above 2^62; a frame that Admit refuses
 //	a lower acknowledgement     ignored
+//	a peer that acknowledges    what is held grows with each Send. The caller knows how much an honest
+//	nothing                     peer leaves open, and ends the channel beyond
 //
 // A peer that says "again" all the time gets the same bytes again, as fast as it reads them. It costs
 // no memory.

@@ -91,8 +91,8 @@ func newWorld(seed uint64) *world {
 		}
 	}
 	w.large = []int{20, 200, 1000, 20_000, 20_000}[w.rng.IntN(5)]
-	if seed%16 == 1 {
-		w.large, w.budget.send = 200_000, 8
+	if seed%64 == 1 {
+		w.large, w.budget.send = 100_000, 8
 	}
 	w.lag, w.late = 5+w.rng.IntN(60), w.rng.IntN(101)
 	return w
