@@ -19,7 +19,7 @@ const module = "github.com/x/ringdht"
 var layers = [][]string{
 	{"internal/leaks"},          // for tests
 	{"status", "internal/errs"}, // leaves, which every package may import
-	{"internal/wire", "internal/ring", "internal/notify", "internal/reentry", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure", "topic/internal/broadcast", "internal/arc"},
+	{"internal/wire", "internal/ring", "internal/notify", "internal/reentry", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure", "topic/internal/broadcast", "internal/arc", "keys/internal/channel"},
 	{"internal/fifo", "memnet"},
 	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered", "internal/workers"},
 	{"internal/demux", "internal/peers"},
