@@ -83,6 +83,8 @@ type Register struct {
 
 	Confirms bool `json:"confirms"` // it answers an Announce with Leaving
 	Leaving  bool `json:"leaving"`  // as the message Leaving right behind this
+
+	Keys []string `json:"keys,omitempty"` // the services with keys that it opens, see [Note]
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
@@ -101,9 +103,10 @@ type Registered struct {
 	Lease       int64  `json:"lease_ms"`
 	Identity    string `json:"identity"` // of the ring, empty before it is set up
 	Epoch       uint64 `json:"epoch"`
-	Admission   string `json:"admission"` // of a secure ring: see secure.Admission and secure.Text
-	Time        int64  `json:"time_ms"`   // the registry's, in milliseconds since 1970
-	Unlists     bool   `json:"unlists"`   // it answers Leaving
+	Admission   string `json:"admission"`       // of a secure ring: see secure.Admission and secure.Text
+	Time        int64  `json:"time_ms"`         // the registry's, in milliseconds since 1970
+	Unlists     bool   `json:"unlists"`         // it answers Leaving
+	Notes       bool   `json:"notes,omitempty"` // to a node with Keys: it takes a Note
 }
 
 // Code is the reason for a refusal.

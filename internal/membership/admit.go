@@ -21,6 +21,7 @@ type Request struct {
 	Follows  *ring.Info // its services are those whose members it wants to know; nil if there are none
 	Confirms bool       // it confirms lists
 	Leaving  bool       // it is about to leave, as by [Authority.Unlist]
+	Keys     []string   // the services with keys that it opens
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
@@ -108,7 +109,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		return m, err
 	}
 	a.lastInc = inc
-	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms})
+	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys})
 	a.emitEvent(Joined, a.byID[m.ID], "")
 	a.lastChange = now
 	return m, nil
@@ -212,7 +213,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
+	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
 	a.claimList(r)
 	a.emitEvent(Back, back, "")

@@ -22,6 +22,7 @@ type member struct {
 	ring.Member
 	info    *ring.Info // what it says of itself; nil if nothing
 	follows *ring.Info // its services are those whose members it wants to know; nil if there are none
+	keys    []string   // the services with keys that it opens
 	token   uint64
 	status  status
 

@@ -91,7 +91,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	}
 	req := control.Register{
 		Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load(),
-		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(), Confirms: true,
+		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(), Confirms: true, Keys: servicesOf(n.noted),
 	}
 	on := inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
 	if inc.begun() {
@@ -165,11 +165,12 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		if was := n.setAddress(addr); was != addr {
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
+		n.notesConnected(answer.Incarnation, ctl, answer.Notes)
 		inc.plane.LowerFence()
 	default:
 		n.end(inc, expiredError{}) // unless it has ended before
 		n.setAddress(addr)
-		if err := n.begin(answer, req.Seen); err != nil {
+		if err := n.begin(answer, req.Seen, ctl); err != nil {
 			return err
 		}
 	}

@@ -186,6 +186,8 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		return inc.handleHandlers(ctl, body)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return inc.handleUpdate(ctl, t, body)
+	case control.TypeNote:
+		return inc.handleNote(ctl, body)
 	case control.TypeReady:
 		inc.handleReady()
 	case control.TypeFound:

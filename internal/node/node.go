@@ -37,8 +37,9 @@ type Config struct {
 // Node is a member of a ring. Its methods are safe for concurrent use. The root package
 // documents those that it exports.
 type Node struct {
-	// static after New, but for the services of cfg, see mustBeNew
+	// static after New, but for the services of cfg and noted, see mustBeNew
 	cfg   *Config
+	noted []*noted // the services with keys, by name
 	began time.Time
 	owner uint64 // marks its handlers, see inHandler
 

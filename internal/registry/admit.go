@@ -54,7 +54,7 @@ func (s *session) register(body []byte) error {
 	if !req.Other && !sameHost(host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
-	if err := cmp.Or(control.CheckInfo(req.Name, req.Tags, req.Services), control.CheckUses(req.Services, req.Uses)); err != nil {
+	if err := cmp.Or(control.CheckInfo(req.Name, req.Tags, req.Services), control.CheckUses(req.Services, req.Uses), control.CheckKeys(req.Keys)); err != nil {
 		return s.refuse(control.CodeProtocol, "%v: check what the node says of itself (WithName, WithTags, the names of its services)", err)
 	}
 	if !ring.Identity(req.Identity).Valid() {
@@ -157,7 +157,7 @@ func (s *session) admit(ctx context.Context, req control.Register, creds credent
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Info: info, Follows: follows, Verified: verified,
-			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch, Confirms: req.Confirms, Leaving: req.Leaving,
+			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch, Confirms: req.Confirms, Leaving: req.Leaving, Keys: req.Keys,
 		}
 		var m ring.Member
 		if err = r.mayAdmit(req, creds); err != nil {
@@ -219,7 +219,7 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 	registered := control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
-		Identity: string(r.members.Identity()), Unlists: true,
+		Identity: string(r.members.Identity()), Unlists: true, Notes: len(r.members.Keys(m.Ref())) > 0,
 	}
 	if r.sec != nil {
 		registered.Admission, registered.Time = r.issue(m, creds)
