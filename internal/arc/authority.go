@@ -1,6 +1,7 @@
 package arc
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -10,7 +11,7 @@ import (
 const maxCuts = 4
 
 // AuthorityOutput takes what an authority does. Its methods must not call the authority. What is for
-// an owner without a connection on which its report has come must be dropped: Orders will say it.
+// a life without a connection on which its report has come must be dropped: Orders will say it.
 type AuthorityOutput interface {
 	Tell(life uint64, f Frame)
 	Orders(life uint64, o Orders)
@@ -25,7 +26,7 @@ type state struct {
 	receiver, move uint64 // move is the term of the receiver
 }
 
-// owner is a life that offers to hold arcs.
+// owner is a life that has reported. One without positions holds nothing: it may ask.
 type owner struct {
 	Member
 	report   Report // while the authority recovers
@@ -68,16 +69,26 @@ func (a *Authority) next() uint64 {
 // lives lists the owners in one order for all.
 func (a *Authority) lives() []uint64 { return slices.Sorted(maps.Keys(a.owners)) }
 
-// Retire takes an owner's wish to hold nothing.
-func (a *Authority) Retire(life uint64) {
-	if o := a.owners[life]; o != nil {
+// Handle takes a frame of a life that has reported.
+func (a *Authority) Handle(life uint64, f Frame) {
+	o := a.owners[life]
+	switch {
+	case o == nil:
+	case f.Kind == Retire:
 		o.retiring = true
 		a.settle()
+	case f.Kind == Left:
+		a.left(life)
+	case f.Kind == Took:
+		a.took(life, f.Arc, f.Term)
+	case f.Kind == Ask:
+		s := a.arcs.at(f.Point)
+		a.out.Tell(life, Frame{Kind: No, Point: f.Point, Life: cmp.Or(s.receiver, s.holder)})
 	}
 }
 
-// Left takes a retired owner's word that it holds nothing.
-func (a *Authority) Left(life uint64) {
+// left takes a retired owner's word that it holds nothing.
+func (a *Authority) left(life uint64) {
 	if o := a.owners[life]; o != nil && !o.left {
 		o.left = true
 		a.release(life)
@@ -124,8 +135,8 @@ func (a *Authority) release(life uint64) {
 	}
 }
 
-// Took takes the end of a move.
-func (a *Authority) Took(life uint64, arc Arc, term uint64) {
+// took takes the end of a move.
+func (a *Authority) took(life uint64, arc Arc, term uint64) {
 	done := false
 	for sub, s := range a.arcs.within(arc) {
 		if s.receiver == life && s.move == term {
@@ -164,7 +175,7 @@ func (a *Authority) settle() {
 	}
 	var offers []Member
 	for _, life := range a.lives() {
-		if o := a.owners[life]; !o.retiring {
+		if o := a.owners[life]; !o.retiring && len(o.Positions) > 0 {
 			offers = append(offers, o.Member)
 		}
 	}

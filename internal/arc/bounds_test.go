@@ -4,7 +4,7 @@ import "testing"
 
 // quiet is an output that counts frames by kind.
 type quiet struct {
-	frames  [Ans + 1]int
+	frames  [Closed + 1]int
 	refused []uint64
 }
 
@@ -18,6 +18,7 @@ func (q *quiet) Drop(Arc, bool)            {}
 func (q *quiet) Left()                     {}
 func (q *quiet) Over()                     {}
 func (q *quiet) Guess(uint64) uint64       { return 1 }
+func (q *quiet) Reachable(uint64) bool     { return true }
 func (q *quiet) Answered(uint64, []byte)   {}
 func (q *quiet) Unknown(uint64)            {}
 func (q *quiet) Later()                    {}

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Member is a life that offers to hold arcs.
+// Member is a life that holds arcs, or only sends if it has no positions.
 type Member struct {
 	Life      uint64
 	Positions []uint64 // on the ring: several make the shares even, or give it a larger one

@@ -52,18 +52,31 @@ func (w *world) disconnect(p *proc) {
 	}
 }
 
-// connect lets an owner connect to the registry.
+// connect lets a process connect to the registry.
 func (w *world) connect(p *proc) bool {
-	if w.auth == nil || p.o == nil || !p.running || p.over || p.conn != nil {
+	if w.auth == nil || !p.running || p.over || p.conn != nil {
 		return false
 	}
 	p.conn = &conn{p: p}
 	w.conns = append(w.conns, p.conn)
-	r := p.o.Report()
-	w.log("%v reports %v", p, r)
-	p.conn.up = append(p.conn.up, r)
-	w.judge.holders(p)
+	p.report()
 	return true
+}
+
+// report says what a process holds, and whether it offers.
+func (p *proc) report() {
+	x := report{Member{Life: p.Life}, p.o.Report()}
+	if p.offers {
+		x.Positions = p.Positions
+	}
+	p.w.log("%v reports %v", p, x)
+	p.conn.up = append(p.conn.up, x)
+	p.w.judge.holders(p)
+}
+
+type report struct {
+	Member
+	Report
 }
 
 // exchange lets the next of what is on a connection arrive.
@@ -74,18 +87,12 @@ func (w *world) exchange(c *conn) bool {
 		c.up = c.up[1:]
 		w.log("%v -> registry: %v", c.p, x)
 		switch x := x.(type) {
-		case Report:
+		case report:
 			c.reported = true
-			w.auth.Report(c.p.Member, x)
+			w.auth.Report(x.Member, x.Report)
 		case Frame:
-			switch x.Kind {
-			case Retire:
-				w.auth.Retire(c.p.Life)
-			case Left:
-				w.auth.Left(c.p.Life)
-			case Took:
-				w.auth.Took(c.p.Life, x.Arc, x.Term)
-			}
+			w.totals.Frames[x.Kind]++
+			w.auth.Handle(c.p.Life, x)
 		}
 	case len(c.down) > 0:
 		x := c.down[0]
@@ -94,10 +101,10 @@ func (w *world) exchange(c *conn) bool {
 		switch x := x.(type) {
 		case Orders:
 			c.p.o.Orders(x)
+			w.judge.holders(c.p)
 		case Frame:
-			c.p.o.Handle(0, x)
+			c.p.take(Registry, x)
 		}
-		w.judge.holders(c.p)
 	default:
 		return false
 	}
@@ -110,7 +117,7 @@ func (w *world) recovered() bool {
 		return false
 	}
 	for _, p := range w.listed {
-		if p.running && p.o != nil && w.auth.owners[p.Life] == nil {
+		if p.running && w.auth.owners[p.Life] == nil {
 			return false
 		}
 	}

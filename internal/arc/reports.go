@@ -1,7 +1,7 @@
 package arc
 
-// Report takes the first word of an owner on a connection, and answers it with Orders; while the
-// authority recovers, later.
+// Report takes the first word of a life on a connection, and answers it with Orders; while the
+// authority recovers, later. A life that begins to offer reports once more.
 func (a *Authority) Report(m Member, r Report) {
 	o := a.owners[m.Life]
 	switch {
@@ -12,6 +12,9 @@ func (a *Authority) Report(m Member, r Report) {
 		o = &owner{Member: m}
 		a.owners[m.Life] = o
 	}
+	if len(o.Positions) == 0 {
+		o.Positions = m.Positions
+	}
 	o.retiring = o.retiring || r.Retiring
 	o.report = r
 	if a.recovering {
@@ -19,7 +22,7 @@ func (a *Authority) Report(m Member, r Report) {
 	}
 	a.orders(m.Life)
 	if r.Left {
-		a.Left(m.Life)
+		a.left(m.Life)
 	}
 	a.settle()
 }
@@ -35,7 +38,7 @@ func (a *Authority) Recovered() {
 	}
 	for _, life := range a.lives() {
 		if a.owners[life].report.Left {
-			a.Left(life)
+			a.left(life)
 		}
 		a.owners[life].report = Report{}
 	}
