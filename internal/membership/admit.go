@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -44,6 +45,8 @@ var (
 	ErrIDTaken = errors.New("another member has this ID")
 	// ErrNameTaken means that another member has the name.
 	ErrNameTaken = errors.New("another member has this name")
+	// ErrKeysFull means that the ring has as many services with keys as it may, without those of the node.
+	ErrKeysFull = errors.New("the ring has no room for another service with keys")
 	// ErrWait means that the answer is not known yet. Ask again after the next change.
 	ErrWait = errors.New("ask again later")
 	// ErrEvicted means that the incarnation is over.
@@ -93,7 +96,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
-	if err := a.checkName(r); err != nil {
+	if err := cmp.Or(a.checkName(r), a.checkKeys(r.Keys)); err != nil {
 		return ring.Member{}, err
 	}
 	inc := a.nextIncarnation(wall)
@@ -157,7 +160,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if a.live && !a.recovering {
 		return ring.Member{}, ErrEvicted
 	}
-	if err := checkClaims(r); err != nil {
+	if err := cmp.Or(checkClaims(r), a.checkKeys(r.Keys)); err != nil {
 		return ring.Member{}, err
 	}
 	// An incarnation that an earlier registry declared dead stays dead, as long as a member
@@ -213,7 +216,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
+	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys, resumed: true, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
 	a.claimList(r)
 	a.emitEvent(Back, back, "")

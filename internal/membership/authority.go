@@ -51,7 +51,9 @@ type Authority struct {
 	byToken map[uint64]*member // a token of 0 is not listed
 	byName  map[string]*member
 	sorted  []*member // by ascending ID; nil after a member has come or gone
-	lastInc uint64    // the greatest incarnation given, or reported by a node
+	lastInc uint64    // the greatest incarnation or term given, or reported by a node
+
+	keyServices map[string]int // how many members open each service with keys; at most MaxKeyServices
 
 	// The tables.
 	live       bool // a ring was set up
@@ -131,7 +133,7 @@ type Authority struct {
 // New returns an authority without members.
 func New(c Config) *Authority {
 	a := &Authority{
-		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member), byName: make(map[string]*member), wholes: make(map[string]handlers), followLists: make(map[ring.Profile][]string),
+		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member), byName: make(map[string]*member), wholes: make(map[string]handlers), followLists: make(map[ring.Profile][]string), keyServices: make(map[string]int),
 		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), lastDead: make(map[uint64]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
 	}
 	if c.Kept != nil {
@@ -274,6 +276,7 @@ func (a *Authority) add(m *member) {
 	if m.follows != nil {
 		a.following++
 	}
+	a.countKeys(m, 1)
 }
 
 // stayListed keeps a member that is over on the lists of manifests until its end is announced: the
@@ -297,6 +300,7 @@ func (a *Authority) drop(m *member) {
 	if m.follows != nil {
 		a.following--
 	}
+	a.countKeys(m, -1)
 	a.sorted = nil
 	a.batch = without(a.batch, m)
 	a.unannounced = without(a.unannounced, m)

@@ -29,6 +29,7 @@ type member struct {
 	// What it was told, as epochs.
 	sent, acked   uint64 // the latest that was sent, and that it confirmed
 	successor     uint64 // when its successors last changed
+	resumed       bool   // it came back from an earlier registry
 	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
 	resumedLayout ring.Layout
 	needsManifest bool // its view is unknown: tell it everything

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -106,6 +107,8 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
 		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
+	case errors.Is(err, membership.ErrKeysFull):
+		return s.refuse(control.CodeFull, "%v: it has %d", err, membership.MaxKeyServices)
 	case errors.Is(err, membership.ErrNameTaken):
 		return s.refuse(control.CodeNameTaken, "%v", err)
 	case errors.Is(err, membership.ErrWait):
@@ -208,7 +211,7 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 		old.detach()
 		r.wg.Go(old.conn.Close)
 	}
-	s.member, s.attached = m, true
+	s.member, s.attached, s.since = m, true, time.Now()
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
