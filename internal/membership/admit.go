@@ -35,6 +35,7 @@ type Request struct {
 	ListEpoch   uint64         // the latest that it was told
 	Over        []control.Over // incarnations that it knows to be over
 	Pace        int            // of its heartbeats
+	Recoveries                 // that it was part of, if it has keys
 }
 
 // Ref names the incarnation that asks to go on.
@@ -216,7 +217,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys, resumed: true, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
+	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys, resumed: true, recoveries: r.Recoveries, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
 	a.claimList(r)
 	a.emitEvent(Back, back, "")

@@ -53,6 +53,8 @@ type Authority struct {
 	sorted  []*member // by ascending ID; nil after a member has come or gone
 	lastInc uint64    // the greatest incarnation or term given, or reported by a node
 
+	number      uint64         // of this registry, drawn when it is needed
+	recovery    uint64         // its recovery has this number, see Recoveries
 	keyServices map[string]int // how many members open each service with keys; at most MaxKeyServices
 
 	// The tables.
@@ -139,6 +141,7 @@ func New(c Config) *Authority {
 	if c.Kept != nil {
 		a.saved, a.identity, a.lastInc = *c.Kept, c.Kept.Identity, c.Kept.Incarnation
 	}
+	a.recovery = 1
 	if c.SelfSetup != nil {
 		// The option counts more than the tables that members bring: it says what the operator
 		// wants, and a restart does not depend on which member was told last. Rejected: the old

@@ -90,3 +90,46 @@ func (a *Authority) Term(wall uint64) uint64 {
 	a.lastInc = wall
 	return wall
 }
+
+// A member that misses the grace of a registry is no member there, and is not declared dead, since that
+// registry does not know it. The others take its place. The next registry would take it back, if it came
+// in time. A life with keys must not come back then: others hold what it held. So members with keys say
+// which recoveries they were part of.
+
+// Recoveries says which recoveries of registries a member with keys was part of. Each is 0 for none.
+type Recoveries struct {
+	Recovery uint64 // the number of the latest of which it was told the outcome, by a manifest
+	ToldBy   uint64 // the registry that has told it
+	BackWith uint64 // the first registry that has taken it back since then, or has admitted it
+}
+
+// maxRecoveryStep bounds the step from the number of a recovery to the next. It is random, since two
+// registries may count on from the same one.
+const maxRecoveryStep = 1 << 20
+
+// Number is a number of this registry, by which members tell it from others.
+func (a *Authority) Number() uint64 {
+	if a.number == 0 {
+		a.number = 1 + a.Draw(1<<62)
+	}
+	return a.number
+}
+
+// endLate ends, after a recovery, the members with keys that have missed an earlier one. The latest is
+// that of the greatest number. A member was part of it if it was told its outcome, or if that registry
+// has taken it back, and ended before it told. It lies with the members to say the truth: as it does with
+// what they hold.
+func (a *Authority) endLate(now Time) {
+	var latest Recoveries
+	for _, m := range a.byID {
+		if m.resumed && len(m.keys) > 0 && m.recoveries.Recovery > latest.Recovery {
+			latest = m.recoveries
+		}
+	}
+	for _, m := range a.sortedMembers() {
+		if m.resumed && len(m.keys) > 0 && m.recoveries.Recovery != latest.Recovery && m.recoveries.BackWith != latest.ToldBy {
+			a.markDead(now, m, "it has missed the grace of an earlier registry, and others hold the keys that it held")
+		}
+	}
+	a.recovery = latest.Recovery + 1 + a.Draw(maxRecoveryStep)
+}

@@ -30,6 +30,7 @@ type member struct {
 	sent, acked   uint64 // the latest that was sent, and that it confirmed
 	successor     uint64 // when its successors last changed
 	resumed       bool   // it came back from an earlier registry
+	recoveries    Recoveries
 	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
 	resumedLayout ring.Layout
 	needsManifest bool // its view is unknown: tell it everything

@@ -103,6 +103,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), n.presentable(local.Over)
 			req.Every = int64(inc.pace.Load())
 			req.Leaving = n.asksToUnlist()
+			n.recoveries.say(&req)
 		}
 	}
 	if n.cfg.ID != nil && !inc.begun() {
@@ -165,11 +166,14 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		if was := n.setAddress(addr); was != addr {
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
+		n.recoveries.registered(answer.Registry)
 		n.notesConnected(answer.Incarnation, ctl, answer.Notes)
 		inc.plane.LowerFence()
 	default:
 		n.end(inc, expiredError{}) // unless it has ended before
 		n.setAddress(addr)
+		n.recoveries = recoveries{}
+		n.recoveries.registered(answer.Registry)
 		if err := n.begin(answer, req.Seen, ctl); err != nil {
 			return err
 		}

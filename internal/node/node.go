@@ -40,8 +40,10 @@ type Node struct {
 	// static after New, but for the services of cfg and noted, see mustBeNew
 	cfg   *Config
 	noted []*noted // the services with keys, by name
-	began time.Time
-	owner uint64 // marks its handlers, see inHandler
+
+	recoveries recoveries
+	began      time.Time
+	owner      uint64 // marks its handlers, see inHandler
 
 	// An attempt to join writes these before it starts its goroutines. Others read them after they
 	// have seen an incarnation that has begun.

@@ -161,6 +161,7 @@ func (s *session) admit(ctx context.Context, req control.Register, creds credent
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Info: info, Follows: follows, Verified: verified,
 			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch, Confirms: req.Confirms, Leaving: req.Leaving, Keys: req.Keys,
+			Recoveries: membership.Recoveries{Recovery: req.Recovery, ToldBy: req.ToldBy, BackWith: req.BackWith},
 		}
 		var m ring.Member
 		if err = r.mayAdmit(req, creds); err != nil {
@@ -222,7 +223,10 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 	registered := control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
-		Identity: string(r.members.Identity()), Unlists: true, Notes: len(r.members.Keys(m.Ref())) > 0,
+		Identity: string(r.members.Identity()), Unlists: true,
+	}
+	if len(r.members.Keys(m.Ref())) > 0 {
+		registered.Notes, registered.Registry = true, r.members.Number()
 	}
 	if r.sec != nil {
 		registered.Admission, registered.Time = r.issue(m, creds)

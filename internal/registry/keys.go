@@ -52,6 +52,7 @@ type keyService struct {
 	authority  *arc.Authority
 	lives      map[uint64]*keyLife // those that have reported
 	recovering bool
+	waitsSince time.Time            // for reports alone: the grace is over
 	moves      map[uint64]time.Time // when those under way began, by term
 	done       uint64               // moves that have ended with the state at the receiver
 }
@@ -226,7 +227,8 @@ func (s *session) sendNote(service string, body []byte) {
 // recover ends the recovery of the services whose reports have all come. The reconcile loop calls it
 // behind all effects of a pass: so the lives that did not come back in the grace are over before.
 //
-// A member that is connected and does not report would hold up all others. It has two leases.
+// A member that is connected and does not report would hold up all others. It has two leases, from the
+// end of the grace on.
 func (k *keys) recover() {
 	if k.recovering.Load() == 0 {
 		return
@@ -249,7 +251,11 @@ func (v *keyService) allReported() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.members.Recovering() {
+		v.waitsSince = time.Time{}
 		return false
+	}
+	if v.waitsSince.IsZero() {
+		v.waitsSince = time.Now()
 	}
 	all := true
 	for ref := range r.members.WithKeys(v.name) {
@@ -257,7 +263,7 @@ func (v *keyService) allReported() bool {
 			continue
 		}
 		all = false
-		if s := r.sessions[ref]; s != nil && time.Since(s.since) > 2*r.cfg.Lease {
+		if s := r.sessions[ref]; s != nil && min(time.Since(s.since), time.Since(v.waitsSince)) > 2*r.cfg.Lease {
 			r.members.Expel(r.now(), ref, fmt.Sprintf("it does not say what it holds of the keys of %.64q", v.name))
 			r.wake()
 		}

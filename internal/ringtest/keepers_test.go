@@ -32,7 +32,8 @@ type keeper struct {
 	send   func([]byte) bool
 	reader arc.NoteReader
 	log    []string
-	over   int // lives that the registry has found wrong
+	fresh  int // arcs that it has got without their state
+	wrong  int // lives that had to end since another had their arcs
 }
 
 func newKeepers(tr *ringtest.Ring) *keepers {
@@ -167,8 +168,11 @@ func (k *keeper) Give(op uint64, _ arc.Arc) {
 	k.all.later(func() { owner.Gave(op, []byte("state"), true) })
 }
 
-func (k *keeper) Take(op uint64, _ arc.Arc, _ []byte) {
+func (k *keeper) Take(op uint64, _ arc.Arc, given []byte) {
 	owner := k.owner
+	if given == nil {
+		k.fresh++
+	}
 	k.all.later(func() { owner.TookState(op, true) })
 }
 
@@ -176,4 +180,4 @@ func (k *keeper) Handle(arc.Message) {}
 func (k *keeper) Resume(arc.Arc)     {}
 func (k *keeper) Drop(arc.Arc, bool) {}
 func (k *keeper) Left()              { k.logf("left") }
-func (k *keeper) Over()              { k.over++ }
+func (k *keeper) Over()              { k.wrong++ }
