@@ -41,8 +41,8 @@
 // arcs, and a split is no event. Only two operations see whole arcs: a Give and a Take of state.
 // They have a number, and each point remembers which one it waits for.
 //
-// A [Placement] says which owner should hold which arcs. By default that is the first position at or
-// after a point. An owner may have any number of positions.
+// A [Placement] says which owner should hold which arcs: that of the first position at or after a
+// point. An owner may have any number of positions.
 //
 // # Four rules
 //

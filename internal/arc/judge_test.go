@@ -221,14 +221,14 @@ func (j *judge) rest() {
 	if len(owners) == 0 {
 		return
 	}
-	if n, most := len(j.w.auth.arcs.value), j.w.cuts*len(ByPosition(owners)); n > most {
+	if n, most := j.w.auth.arcs.size(), j.w.cuts*len(ByPosition(owners)); n > most {
 		j.fail("the authority keeps %d pieces, at most %d", n, most)
 	}
 }
 
 func (j *judge) restOwner(p *proc, owners []Member) {
-	if len(p.handlers)+len(p.ops)+len(p.o.queues)+len(p.o.parked)+p.o.pulls.pieces()+p.o.queued > 0 {
-		j.fail("%v keeps %d handlers, %d operations, %d queues, %d asks, %d pulls", p, len(p.handlers), len(p.ops), len(p.o.queues), len(p.o.parked), p.o.pulls.pieces())
+	if len(p.handlers)+len(p.ops)+len(p.o.queues)+len(p.o.parked)+len(p.o.ops)+p.o.queued > 0 || !p.o.pulls.zero() {
+		j.fail("%v keeps %d handlers, %d operations, %d queues, %d asks, %d pulls", p, len(p.handlers), len(p.ops), len(p.o.queues), len(p.o.parked), p.o.pulls.size())
 	}
 	for arc, x := range p.o.arcs.within(Ring) {
 		if x.phase != none && x.phase != held || x.op != 0 {

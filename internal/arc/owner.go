@@ -76,6 +76,7 @@ type Owner struct {
 	parked []ask
 
 	lastOp uint64
+	ops    map[uint64]Arc // operations that run, and what they were for
 
 	Refusals, Parked uint64 // counters
 }
@@ -86,7 +87,7 @@ type ask struct{ from, point uint64 }
 
 // NewOwner returns the state of a life that holds nothing. Its node reports it to the authority.
 func NewOwner(out OwnerOutput) *Owner {
-	return &Owner{out: out, frozen: true, queues: map[uint64][]Message{}}
+	return &Owner{out: out, frozen: true, queues: map[uint64][]Message{}, ops: map[uint64]Arc{}}
 }
 
 // Holds returns the term under which this life handles messages to a point.

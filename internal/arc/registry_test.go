@@ -30,7 +30,7 @@ func (w *world) draw() uint64 {
 // start starts a registry, the first one or another.
 func (w *world) start(recovering bool) {
 	w.log("a registry starts")
-	w.auth = NewAuthority(ByPosition, w.draw, recovering, registry{w})
+	w.auth = NewAuthority(w.draw, recovering, registry{w})
 	w.auth.cuts = w.cuts
 }
 

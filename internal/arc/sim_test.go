@@ -273,7 +273,10 @@ func TestSimulation(t *testing.T) {
 	}
 	var all totals
 	failed := 0
+	whole := chunkSize
+	defer func() { chunkSize = whole }()
 	for seed := from; seed < from+uint64(runs) && failed < 5; seed++ {
+		chunkSize = []int{2, 5, whole}[seed%3]
 		w := newWorld(seed)
 		if *events {
 			w.log = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }

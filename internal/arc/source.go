@@ -1,7 +1,7 @@
 package arc
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 )
 
@@ -9,7 +9,7 @@ import (
 const (
 	maxUnanswered = 4096    // messages that are not answered: [Source.Room] says no
 	maxBodies     = 8 << 20 // their bodies
-	maxKnown      = 4096    // arcs of which it knows the holder: at the bound it forgets all
+	maxKnown      = 4096    // arcs of which it knows something: at the bound it forgets all
 	maxHints      = 3       // followed one after the other, without a pause
 )
 
@@ -186,7 +186,7 @@ func (s *Source) Handle(from uint64, f Frame) {
 // is takes the holder's word. It is for all points of the arc. A lower term than one that was heard
 // is an older word.
 func (s *Source) is(from uint64, f Frame) {
-	if s.known.pieces() >= maxKnown {
+	if s.known.size() >= maxKnown {
 		s.known = ranges[known]{}
 	}
 	s.known.update(f.Arc, func(k known) known {
@@ -198,21 +198,21 @@ func (s *Source) is(from uint64, f Frame) {
 	if t := s.targets[f.Point]; t != nil && t.asked == from && f.Term < t.least {
 		s.askNext(t, 0)
 	}
-	for _, t := range sorted(s.unbound) {
-		if !f.Arc.Has(t.point) || len(t.sent) > 0 || f.Term < t.least {
-			continue
-		}
+	for _, t := range sorted(s.unbound, func(t *target) bool { return f.Arc.Has(t.point) && len(t.sent) == 0 && f.Term >= t.least }) {
 		if k := s.known.at(t.point); k.life == from && k.term == f.Term {
 			s.bind(t, k)
 		}
 	}
 }
 
-// sorted lists targets in one order.
-func sorted(targets map[uint64]*target) (all []*target) {
-	for _, point := range slices.Sorted(maps.Keys(targets)) {
-		all = append(all, targets[point])
+// sorted lists some targets by their points.
+func sorted(targets map[uint64]*target, some func(*target) bool) (all []*target) {
+	for _, t := range targets {
+		if some(t) {
+			all = append(all, t)
+		}
 	}
+	slices.SortFunc(all, func(t, u *target) int { return cmp.Compare(t.point, u.point) })
 	return all
 }
 
@@ -278,10 +278,8 @@ func (s *Source) unbind(t *target) {
 // what has no answer goes elsewhere.
 func (s *Source) closed(life uint64) {
 	s.forget(life)
-	for _, t := range sorted(s.targets) {
-		if t.sentTo == life {
-			s.takeBack(t, 0)
-		}
+	for _, t := range sorted(s.targets, func(t *target) bool { return t.sentTo == life }) {
+		s.takeBack(t, 0)
 	}
 }
 
@@ -315,7 +313,7 @@ func (s *Source) lose(t *target) {
 // Gone takes the end of a life.
 func (s *Source) Gone(life uint64) {
 	s.forget(life)
-	for _, t := range sorted(s.targets) {
+	for _, t := range sorted(s.targets, func(t *target) bool { return t.asked == life || t.sentTo == life }) {
 		if t.asked == life {
 			t.asked = 0
 		}
@@ -330,10 +328,8 @@ func (s *Source) Gone(life uint64) {
 
 // Retry asks again where no answer was of use, and where the authority has not answered.
 func (s *Source) Retry() {
-	for _, t := range sorted(s.unbound) {
-		if t.resting || t.asked == Registry {
-			t.begin()
-			s.advance(t)
-		}
+	for _, t := range sorted(s.unbound, func(t *target) bool { return t.resting || t.asked == Registry }) {
+		t.begin()
+		s.advance(t)
 	}
 }

@@ -176,7 +176,7 @@ func (k *keys) open(service string) *keyService {
 	recovering := k.r.members.Recovering() || k.r.members.BackWithKeys(service)
 	k.r.mu.Unlock()
 	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]time.Time), recovering: recovering}
-	v.authority = arc.NewAuthority(arc.ByPosition, k.r.drawTerm, recovering, v)
+	v.authority = arc.NewAuthority(k.r.drawTerm, recovering, v)
 	if recovering {
 		k.recovering.Add(1)
 	}
