@@ -41,16 +41,6 @@ func (a *Authority) BackWithKeys(service string) bool {
 	return false
 }
 
-// OfIncarnation finds the member that has an incarnation.
-func (a *Authority) OfIncarnation(inc uint64) (ring.Ref, bool) {
-	for _, m := range a.byID {
-		if m.Incarnation == inc {
-			return m.Ref(), true
-		}
-	}
-	return ring.Ref{}, false
-}
-
 // checkKeys refuses a newcomer that opens more services with keys than there may be.
 func (a *Authority) checkKeys(keys []string) error {
 	more := 0

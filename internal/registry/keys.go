@@ -105,7 +105,9 @@ func (r *Registry) handleNote(s *session, body []byte) error {
 	case arc.NoteReport:
 		k.report(s, note.Service, n)
 	case arc.NoteFrame:
-		if v := k.services[note.Service]; v != nil && v.lives[life] != nil && v.lives[life].session == s {
+		if v := k.services[note.Service]; n.Frame.Kind == arc.Who {
+			k.who(s, note.Service, n.Frame.Life)
+		} else if v != nil && v.lives[life] != nil && v.lives[life].session == s {
 			v.authority.Handle(life, n.Frame)
 		} else { // its report has not come over this connection
 			k.ignored.Add(1)
@@ -162,7 +164,7 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 		v = k.open(service)
 	}
 	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
-	v.authority.Report(n.Member(ref.Incarnation, nodePoint(ref.ID)), n.Report)
+	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
 	v.closeIfEmpty() // it may have been refused
 	if v.recovering {
 		k.r.wake()
@@ -217,6 +219,15 @@ func (k *keys) gone(ref ring.Ref) {
 		v.pruneMoves()
 		v.closeIfEmpty()
 	}
+}
+
+// who answers which node has a life that has reported. Lists of members lack those that are about to leave.
+func (k *keys) who(s *session, service string, life uint64) {
+	answer := arc.Frame{Kind: arc.Who, Life: life, Refused: true}
+	if v := k.services[service]; v != nil && v.lives[life] != nil {
+		answer = arc.Frame{Kind: arc.Who, Life: life, Point: v.lives[life].ref.ID}
+	}
+	s.sendNote(service, arc.AppendNote(nil, answer))
 }
 
 // sendNote queues a note. It needs no error handling: a session whose queue fails ends by itself.
@@ -332,12 +343,4 @@ func (r *Registry) reserveTerms() {
 	if err := r.sec.reserve(latest + membership.MaxTerms); err != nil {
 		r.cfg.WarnOften("", "the state of the ring cannot be written", "err", err)
 	}
-}
-
-// nodePoint is the place of a node on the ring of points.
-func nodePoint(id uint64) uint64 {
-	z := id + 0x9e3779b97f4a7c15
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
 }

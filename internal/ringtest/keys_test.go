@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/arc"
 	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
@@ -141,6 +142,22 @@ func TestNotesBeginEachConnection(t *testing.T) {
 		k.node.Close()
 		if got := k.lines(); !slices.Equal(got, append(want, fmt.Sprintf("ended %d", next))) {
 			t.Errorf("after Close the log is\n%q", got)
+		}
+	})
+}
+
+// The registry says which node has a life that holds keys.
+func TestWhoHasALife(t *testing.T) {
+	inKeyRing(t, 2, func(t *testing.T, a *keepers, all []*keeper) {
+		life := all[1].node.Incarnation()
+		a.do(func() {
+			all[0].send(arc.AppendNote(nil, arc.Frame{Kind: arc.Who, Life: life}))
+			all[0].send(arc.AppendNote(nil, arc.Frame{Kind: arc.Who, Life: 1}))
+		})
+		synctest.Wait()
+		want := []string{fmt.Sprintf("life %d is of node 20, refused=false", life), "life 1 is of node 0, refused=true"}
+		if got := all[0].lines(); len(got) < 2 || !slices.Equal(got[len(got)-2:], want) {
+			t.Errorf("the log ends with %q, want %q", got, want)
 		}
 	})
 }
