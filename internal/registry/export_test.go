@@ -161,3 +161,19 @@ func (r *Registry) LoseReported(ref ring.Ref) {
 		r.change()
 	}
 }
+
+// NoteParts returns the bytes of reports that are not whole.
+func (r *Registry) NoteParts() int {
+	r.keys.mu.Lock()
+	defer r.keys.mu.Unlock()
+	return r.keys.parts
+}
+
+// IgnoredNotes returns how many notes had no effect.
+func (r *Registry) IgnoredNotes() uint64 { return r.keys.ignored.Load() }
+
+// BoundNoteParts sets the bounds of reports that are not whole.
+func (r *Registry) BoundNoteParts(session, all int) { r.keys.mostParts, r.keys.mostAll = session, all }
+
+// ExpelMember declares a member dead. It needs the lock.
+func (r *Registry) ExpelMember(ref ring.Ref) { r.members.Expel(r.now(), ref, "the test says so") }

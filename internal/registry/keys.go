@@ -35,7 +35,8 @@ const (
 //
 // A life is a member's incarnation.
 type keys struct {
-	r *Registry
+	r                  *Registry
+	mostParts, mostAll int // maxNoteParts and maxAllNoteParts, but for tests
 
 	recovering atomic.Int32 // services that recover, so that most passes of the reconcile loop need no lock
 
@@ -136,7 +137,7 @@ func (k *keys) read(s *session, service string, text []byte) (arc.Note, error) {
 		for _, r := range s.notes {
 			all += r.parts
 		}
-		if all > maxNoteParts || k.parts > maxAllNoteParts {
+		if all > k.mostParts || k.parts > k.mostAll {
 			err = fmt.Errorf("reports of more than %d bytes", min(all, k.parts))
 		}
 	case n.Kind != arc.NoteFrame: // a frame may come between

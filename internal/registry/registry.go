@@ -142,7 +142,7 @@ func New(cfg *Config) (*Registry, error) {
 		}
 	}
 	r.members = membership.New(c)
-	r.keys = keys{r: r, services: make(map[string]*keyService)}
+	r.keys = keys{r: r, mostParts: maxNoteParts, mostAll: maxAllNoteParts, services: make(map[string]*keyService)}
 	r.newcomers.GivenUp = func() {
 		cfg.WarnOften("", "too many joining nodes do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
