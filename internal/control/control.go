@@ -86,9 +86,9 @@ type Register struct {
 
 	Keys []string `json:"keys,omitempty"` // the services with keys that it opens, see [Note]
 	// For a member with Keys: which recoveries it was part of. Each is 0 for none.
-	Recovery uint64 `json:"recovery,omitempty"`  // as in its last Manifest that had one
-	ToldBy   uint64 `json:"told_by,omitempty"`   // the Registry that sent that Manifest
-	BackWith uint64 `json:"back_with,omitempty"` // the first Registry that has taken it back since, or has admitted it
+	Recovery uint64   `json:"recovery,omitempty"`  // as in its last Manifest that had one
+	ToldBy   uint64   `json:"told_by,omitempty"`   // the Registry that sent that Manifest
+	BackWith []uint64 `json:"back_with,omitempty"` // each Registry that has taken it back since, or has admitted it; at most MaxBackWith
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
@@ -151,6 +151,9 @@ type Deregister struct {
 type Deregistered struct {
 	ID uint64 `json:"id"`
 }
+
+// MaxBackWith is how many registries a member names in BackWith: the latest.
+const MaxBackWith = 16
 
 // MaxOver is how many Over a member reports, and a registry reads.
 const MaxOver = 64

@@ -56,7 +56,7 @@ const (
 // maxLists has the most elements of each list in each message: by the type, and by the name of the
 // field on the wire.
 var maxLists = map[reflect.Type]map[string]int{
-	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices, "keys": MaxKeys},
+	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices, "keys": MaxKeys, "back_with": MaxBackWith},
 	reflect.TypeFor[Found]():    {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Profile]():  {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Beat]():     {"status": 1},

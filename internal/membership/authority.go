@@ -26,6 +26,9 @@ type Config struct {
 	DrawIdentity func() ring.Identity // of a new ring; nil: with Draw
 	Kept         *Record              // what an earlier registry has kept, see BeginSave; nil if nothing is kept
 
+	// Wall is the time of day, in nanoseconds since 1970; nil: recoveries are counted, see [Recoveries].
+	Wall func() uint64
+
 	// SignGone signs that an incarnation was declared over, as of an epoch; nil in an open ring.
 	SignGone func(ref ring.Ref, epoch uint64) string
 }

@@ -86,15 +86,32 @@ func (a *Authority) Term(wall uint64) uint64 {
 // in time. A life with keys must not come back then: others hold what it held. So members with keys say
 // which recoveries they were part of.
 
-// Recoveries says which recoveries of registries a member with keys was part of. Each is 0 for none.
+// Recoveries says which recoveries of registries a member with keys was part of. The first two are 0 for none.
 type Recoveries struct {
-	Recovery uint64 // the number of the latest of which it was told the outcome, by a manifest
-	ToldBy   uint64 // the registry that has told it
-	BackWith uint64 // the first registry that has taken it back since then, or has admitted it
+	Recovery uint64   // the number of the latest of which it was told the outcome, by a manifest
+	ToldBy   uint64   // the registry that has told it
+	BackWith []uint64 // the registries that have taken it back since then, or have admitted it
 }
 
-// maxRecoveryStep bounds the step from the number of a recovery to the next. It is random, since two
-// registries may count on from the same one.
+// Registered is what a member knows after a registry has admitted it, or taken it back.
+func (r Recoveries) Registered(registry uint64) Recoveries {
+	if !slices.Contains(r.BackWith, registry) {
+		r.BackWith = append(slices.Clone(r.BackWith), registry)
+		r.BackWith = r.BackWith[max(0, len(r.BackWith)-control.MaxBackWith):]
+	}
+	return r
+}
+
+// Told is what a member knows after the manifest of a registry. One without a number changes nothing.
+func (r Recoveries) Told(registry, recovery uint64) Recoveries {
+	if recovery == 0 {
+		return r
+	}
+	return Recoveries{Recovery: recovery, ToldBy: registry}
+}
+
+// maxRecoveryStep bounds the step from the number of a recovery to the next, where the clock is behind. It
+// is random, since two registries may count on from the same one.
 const maxRecoveryStep = 1 << 20
 
 // Number is a number of this registry, by which members tell it from others.
@@ -117,9 +134,12 @@ func (a *Authority) endLate(now Time) {
 		}
 	}
 	for _, m := range a.sortedMembers() {
-		if m.resumed && len(m.keys) > 0 && m.recoveries.Recovery != latest.Recovery && m.recoveries.BackWith != latest.ToldBy {
+		if m.resumed && len(m.keys) > 0 && m.recoveries.Recovery != latest.Recovery && !slices.Contains(m.recoveries.BackWith, latest.ToldBy) {
 			a.markDead(now, m, "it has missed the grace of an earlier registry, and others hold the keys that it held")
 		}
 	}
 	a.recovery = latest.Recovery + 1 + a.Draw(maxRecoveryStep)
+	if a.Wall != nil { // an earlier recovery may be known to no member that is back
+		a.recovery = max(a.recovery, min(a.Wall(), control.MaxIncarnation))
+	}
 }

@@ -292,7 +292,7 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		if err != nil {
 			return err
 		}
-		inc.n.recoveries.manifest(m.Recovery)
+		inc.n.recoveries = inc.n.recoveries.Told(inc.n.registryNumber, m.Recovery)
 		if was.Epoch == inc.connectEpoch.Load() { // the first since the node registered
 			inc.n.forgetGone()
 		}

@@ -15,7 +15,6 @@
 //	connect.go          registering: as a newcomer, or again after an outage
 //	refusal.go          the errors that a registry's refusals stand for
 //	outage.go           why there is no connection
-//	recoveries.go       which recoveries of registries a node with keys was part of
 //	heartbeat.go        heartbeats; lastreported.go: what they leave out
 //	contact.go          when the registry has surely heard the node last
 //	late.go             how late this process runs

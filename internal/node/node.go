@@ -41,9 +41,11 @@ type Node struct {
 	cfg   *Config
 	noted []*noted // the services with keys, by name
 
-	recoveries recoveries
-	began      time.Time
-	owner      uint64 // marks its handlers, see inHandler
+	// Owned by the goroutine that reads from the registry: that of Join, and then controlLoop.
+	recoveries     membership.Recoveries // of the incarnation, if it has keys
+	registryNumber uint64                // of the present connection
+	began          time.Time
+	owner          uint64 // marks its handlers, see inHandler
 
 	// An attempt to join writes these before it starts its goroutines. Others read them after they
 	// have seen an incarnation that has begun.

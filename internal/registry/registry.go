@@ -141,6 +141,7 @@ func New(cfg *Config) (*Registry, error) {
 			state.record.Incarnation = max(state.record.Incarnation, sec.latestInc)
 		}
 	}
+	c.Wall = r.wallNanos
 	r.members = membership.New(c)
 	r.keys = keys{r: r, mostParts: maxNoteParts, mostAll: maxAllNoteParts, services: make(map[string]*keyService)}
 	r.newcomers.GivenUp = func() {
