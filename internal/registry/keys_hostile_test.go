@@ -208,7 +208,7 @@ func TestHalfReportsAreBounded(t *testing.T) {
 			m := r.joins(t, token+1, names...)
 			members = append(members, m)
 			sent := 0
-			for _, name := range names[:2+token%4*2] {
+			for _, name := range names[:2+(token+2)%4*2] {
 				for _, part := range parts {
 					m.note(name, part)
 					sent += len(part)
@@ -295,6 +295,8 @@ func TestNotesOfSessionsThatAreOver(t *testing.T) {
 		m := r.joins(t, 1, "a")
 		m.reports("a", arc.Report{})
 		m.answers(t)
+		var first *registry.Session
+		r.reg.Locked(func() { first = r.reg.Session(m.Ref) })
 		next := &teller{RawConn: r.DialRaw(t)}
 		if refused := next.Ask(control.TypeRegister, control.Register{Addr: m.addr, Token: 1, ID: m.ID, Incarnation: m.Incarnation, Keys: []string{"a"}}); refused != nil {
 			t.Fatalf("refused: %+v", refused)
@@ -304,6 +306,12 @@ func TestNotesOfSessionsThatAreOver(t *testing.T) {
 		next.answers(t)
 		if n := r.reg.IgnoredNotes() - before; n != 1 {
 			t.Errorf("a note before the report over this connection counts: %d were ignored", n)
+		}
+		// One that was read before the member was back, and is handled after.
+		before = r.reg.IgnoredNotes()
+		retire := control.Note{Service: "a", Body: secure.Text(arc.ReportNotes(8, true, arc.Report{Retiring: true})[0])}
+		if err := r.reg.HandleNote(first, retire); err != nil || r.reg.IgnoredNotes() != before+1 {
+			t.Errorf("a late report over the first connection counts: %v", err)
 		}
 		next.reports("a", arc.Report{Held: []arc.Held{{Arc: arc.Ring, Term: 5}}})
 		next.answers(t)

@@ -75,6 +75,31 @@ func TestKeysOutliveTheRegistry(t *testing.T) {
 	})
 }
 
+// No member reports before the grace is over. The first report finds no authority, and what it says counts.
+func TestLateReportsCount(t *testing.T) {
+	inKeyRing(t, 3, func(t *testing.T, a *keepers, all []*keeper) {
+		before := lost(all)
+		a.restart(func() {
+			for _, k := range all {
+				k.mute = true
+			}
+		})
+		time.Sleep(keyGrace + ringtest.Lease/2)
+		synctest.Wait()
+		for i, k := range all {
+			k.speak()
+			synctest.Wait()
+			if s := a.shown(t); s.Recovering != (i < 2) {
+				t.Errorf("after %d reports the registry shows %+v", i+1, s)
+			}
+		}
+		a.checkHolders(t, all...)
+		if after := lost(all); after != before {
+			t.Errorf("%d arcs have lost their state", after-before)
+		}
+	})
+}
+
 // A member that is back and does not report is waited for, until it ends: by itself, or since it is
 // connected and silent about its keys for two leases.
 func TestReportsAreNotAwaitedForEver(t *testing.T) {
