@@ -219,7 +219,11 @@ func TestHalfReportsAreBounded(t *testing.T) {
 				t.Fatalf("%d bytes are kept", n)
 			}
 			if sent > most {
+				began := time.Now()
 				m.ended(t)
+				if d := time.Since(began); d > 5*time.Second {
+					t.Errorf("after %d bytes its connection lasts for %v", sent, d)
+				}
 			}
 			r.reg.Locked(func() {
 				switch s := r.reg.Session(m.Ref); {
