@@ -1,8 +1,8 @@
 package arc
 
-// Who asks the registry for the node ID of a Life; the answer has it as Point, or is Refused: no member
+// Where asks the registry for the node ID of a Life; the answer has it as Point, or is Refused: no member
 // has this life. It is no frame of the authority.
-const Who Kind = Closed + 1
+const Where Kind = Closed + 1
 
 // NodePoint is the first position of a node.
 func NodePoint(id uint64) uint64 {

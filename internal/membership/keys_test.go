@@ -172,7 +172,7 @@ func TestServicesWithKeysHaveABound(t *testing.T) {
 	}
 }
 
-// Terms and incarnations have one generator, which grows whatever the clock says.
+// Terms and incarnations have one generator, which grows however the clock is set.
 func TestTermsGrow(t *testing.T) {
 	a := New(Config{Bits: 16, Lease: time.Second, Draw: func(uint64) uint64 { return 0 }})
 	last := uint64(0)

@@ -106,8 +106,8 @@ func (r *Registry) handleNote(s *session, body []byte) error {
 	case arc.NoteReport:
 		k.report(s, note.Service, n)
 	case arc.NoteFrame:
-		if v := k.services[note.Service]; n.Frame.Kind == arc.Who {
-			k.who(s, note.Service, n.Frame.Life)
+		if v := k.services[note.Service]; n.Frame.Kind == arc.Where {
+			k.where(s, note.Service, n.Frame.Life)
 		} else if v != nil && v.lives[life] != nil && v.lives[life].session == s {
 			v.authority.Handle(life, n.Frame)
 		} else { // its report has not come over this connection
@@ -222,11 +222,16 @@ func (k *keys) gone(ref ring.Ref) {
 	}
 }
 
-// who answers which node has a life that has reported. Lists of members lack those that are about to leave.
-func (k *keys) who(s *session, service string, life uint64) {
-	answer := arc.Frame{Kind: arc.Who, Life: life, Refused: true}
-	if v := k.services[service]; v != nil && v.lives[life] != nil {
-		answer = arc.Frame{Kind: arc.Who, Life: life, Point: v.lives[life].ref.ID}
+// where answers which node has a life that has reported. Lists of members lack those that are about to leave.
+// Before it has recovered it knows of no life that it is over: those that have not reported may come.
+func (k *keys) where(s *session, service string, life uint64) {
+	answer := arc.Frame{Kind: arc.Where, Life: life, Refused: true}
+	if v := k.services[service]; v == nil {
+		return
+	} else if l := v.lives[life]; l != nil {
+		answer = arc.Frame{Kind: arc.Where, Life: life, Point: l.ref.ID}
+	} else if v.recovering {
+		return
 	}
 	s.sendNote(service, arc.AppendNote(nil, answer))
 }

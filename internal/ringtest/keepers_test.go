@@ -115,7 +115,7 @@ func (k *keeper) Note(life uint64, body []byte) {
 		case n.Kind == arc.NoteOrders:
 			k.logf("orders")
 			k.owner.Orders(n.Orders)
-		case n.Kind == arc.NoteFrame && n.Frame.Kind == arc.Who:
+		case n.Kind == arc.NoteFrame && n.Frame.Kind == arc.Where:
 			k.logf("life %d is of node %d, refused=%v", n.Frame.Life, n.Frame.Point, n.Frame.Refused)
 		case n.Kind == arc.NoteFrame:
 			k.owner.Handle(arc.Registry, n.Frame)

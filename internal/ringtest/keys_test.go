@@ -151,8 +151,8 @@ func TestWhoHasALife(t *testing.T) {
 	inKeyRing(t, 2, func(t *testing.T, a *keepers, all []*keeper) {
 		life := all[1].node.Incarnation()
 		a.do(func() {
-			all[0].send(arc.AppendNote(nil, arc.Frame{Kind: arc.Who, Life: life}))
-			all[0].send(arc.AppendNote(nil, arc.Frame{Kind: arc.Who, Life: 1}))
+			all[0].send(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: life}))
+			all[0].send(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: 1}))
 		})
 		synctest.Wait()
 		want := []string{fmt.Sprintf("life %d is of node 20, refused=false", life), "life 1 is of node 0, refused=true"}
