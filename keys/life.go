@@ -79,10 +79,10 @@ func (h *hub) endLife(cause error) {
 		p.channel.Close()
 		l.counted.addChannel(p.channel.Counters())
 	}
-	h.counted.add(l.totals())
 	for _, number := range sortedKeys(l.pending) {
 		l.finish(number, outcome{err: cause, unknown: true})
 	}
+	h.counted.add(l.totals())
 	l.operations.end()
 	h.announce()
 }
