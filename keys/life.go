@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht"
@@ -23,6 +24,7 @@ type life struct {
 	note   func(body []byte) bool // to the registry, on the latest connection
 	reader *arc.NoteReader
 
+	ready atomic.Bool      // others know this life
 	peers map[uint64]*peer // by their lives
 	own   queue[arc.Frame] // to itself
 	later queue[func()]    // what an output may not do
@@ -137,6 +139,9 @@ func (l *life) Send(to uint64, f arc.Frame) {
 	case l.h.roll.over[to]:
 	default:
 		p := l.peer(to)
+		if p.sent == 0 && !p.named { // mostly a life that leaves, which its receiver has not met
+			l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: to}))
+		}
 		p.channel.Send(f.Append(nil))
 		p.sent++
 		if f.Kind == arc.Ans {

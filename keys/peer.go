@@ -195,6 +195,7 @@ func (p *peer) signal() {
 
 // send is the outbox: it sends what the channel has, until it has nothing.
 func (p *peer) send() {
+	p.l.awaitReady()
 	for {
 		p.rest()
 		batch := p.next()
@@ -206,6 +207,14 @@ func (p *peer) send() {
 			p.ended(err)
 			p.l.h.mu.Unlock()
 		}
+	}
+}
+
+// awaitReady waits until the tables lead to this life, once. The others drop what comes before, and the
+// stream sends it again after half a second: so long a move of a newcomer would take.
+func (l *life) awaitReady() {
+	if !l.ready.Load() && l.h.n.Ready(l.ctx) == nil {
+		l.ready.Store(true)
 	}
 }
 
