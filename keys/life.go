@@ -24,11 +24,12 @@ type life struct {
 	note   func(body []byte) bool // to the registry, on the latest connection
 	reader *arc.NoteReader
 
-	ready atomic.Bool      // others know this life
-	peers map[uint64]*peer // by their lives
-	own   queue[arc.Frame] // to itself
-	later queue[func()]    // what an output may not do
-	from  uint64           // whose frame is being handled
+	ready   atomic.Bool      // others know this life
+	peers   map[uint64]*peer // by their lives
+	scratch []byte           // for an encoded frame, which a channel copies
+	own     queue[arc.Frame] // to itself
+	later   queue[func()]    // what an output may not do
+	from    uint64           // whose frame is being handled
 
 	pending map[uint64]*request // by the core's numbers
 	places  int                 // of those of WithBuffer: used
@@ -142,7 +143,10 @@ func (l *life) Send(to uint64, f arc.Frame) {
 		if p.sent == 0 && !p.named { // mostly a life that leaves, which its receiver has not met
 			l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: to}))
 		}
-		p.channel.Send(f.Append(nil))
+		l.scratch = f.Append(l.scratch[:0])
+		if p.channel.Send(l.scratch); cap(l.scratch) > maxBody {
+			l.scratch = nil
+		}
 		p.sent++
 		if f.Kind == arc.Ans {
 			p.open--
