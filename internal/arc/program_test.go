@@ -7,6 +7,9 @@ import (
 
 // Guess is [SourceOutput].
 func (p *proc) Guess(point uint64) uint64 {
+	if p.blind {
+		return 0
+	}
 	if len(p.list) > 0 && p.w.rng.IntN(8) == 0 {
 		return p.list[p.w.rng.IntN(len(p.list))].Life
 	}
@@ -22,6 +25,9 @@ func owner1(list []Member, point uint64) uint64 {
 	}
 	return 0
 }
+
+// Reachable is [SourceOutput].
+func (p *proc) Reachable(life uint64) bool { return p.knows[life] && !p.heard[life] }
 
 // Later is [SourceOutput].
 func (p *proc) Later() { p.resting = true }
