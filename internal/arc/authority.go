@@ -84,7 +84,7 @@ func (a *Authority) Handle(life uint64, f Frame) {
 	case f.Kind == Left:
 		a.left(o)
 	case f.Kind == Took:
-		a.took(life, f.Arc, f.Term)
+		a.took(o, f.Arc, f.Term)
 	case f.Kind == Ask:
 		s := a.arcs.at(f.Point)
 		a.out.Tell(life, Frame{Kind: No, Point: f.Point, Life: cmp.Or(s.receiver, s.holder)})
@@ -164,17 +164,26 @@ func (a *Authority) release(o *owner) {
 }
 
 // took takes the end of a move.
-func (a *Authority) took(life uint64, arc Arc, term uint64) {
-	done := false
-	for sub, s := range a.arcs.within(arc) {
-		if s.receiver == life && s.move == term {
-			a.set(sub, state{holder: life, term: term})
-			a.out.Tell(s.holder, Frame{Kind: Settled, Arc: sub, Term: term})
-			done = true
+func (a *Authority) took(o *owner, arc Arc, term uint64) {
+	var done []Arc
+	for part, is := range o.part.walk(arc) {
+		if !is {
+			continue
+		}
+		for sub, s := range a.arcs.walk(part) {
+			if s.receiver == o.Life && s.move == term {
+				done = append(done, sub)
+			}
 		}
 	}
-	if done {
-		a.settle(arc)
+	for _, sub := range done {
+		a.out.Tell(a.arcs.at(sub.First).holder, Frame{Kind: Settled, Arc: sub, Term: term})
+		a.set(sub, state{holder: o.Life, term: term})
+	}
+	for _, sub := range done {
+		a.settle(sub)
+	}
+	if len(done) > 0 {
 		a.retireReady()
 	}
 }

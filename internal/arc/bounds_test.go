@@ -91,6 +91,22 @@ func TestOwnerBounds(t *testing.T) {
 	}
 }
 
+// Pulls of hostile lives, which no Grant follows, cost memory up to a bound.
+func TestPullBounds(t *testing.T) {
+	o := NewOwner(&quiet{})
+	o.Report()
+	o.Orders(Orders{})
+	for i := range uint64(maxPieces + 100) {
+		o.Handle(7, Frame{Kind: Pull, Arc: Arc{i, i}, Term: i + 1})
+	}
+	if n := o.pulls.size(); n > maxPieces+2 {
+		t.Errorf("%d pieces", n)
+	}
+	if o.Gone(7); !o.pulls.zero() {
+		t.Errorf("%d pieces of a life that has ended", o.pulls.size())
+	}
+}
+
 // A life with holdings of which a registry knows nothing is over.
 func TestReportAfterTheGrace(t *testing.T) {
 	out := told{&quiet{}}

@@ -65,7 +65,7 @@ func (o *Owner) pull(from uint64, arc Arc, term uint64) {
 				o.read(sub, p)
 			}
 		case p.phase == none && term <= o.latest:
-		case term > p.term:
+		case term > p.term && o.pulls.size() < maxPieces:
 			o.pulls.update(sub, func(w pull) pull {
 				if w.term < term {
 					w = pull{from, term}

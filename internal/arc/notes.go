@@ -9,7 +9,7 @@ import (
 const (
 	MaxNote      = 64 << 10 // bytes of a part of a report, or of orders
 	MaxPositions = 256      // of an owner
-	maxPieces    = 1 << 18  // arcs in a report, or in orders
+	maxPieces    = 1 << 18  // arcs in a report, or in orders; of pulls that wait at an owner
 )
 
 // NoteKind says what is complete after a note.

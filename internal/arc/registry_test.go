@@ -83,43 +83,46 @@ type report struct {
 func (w *world) exchange(c *conn) bool {
 	switch {
 	case len(c.up) > 0 && (len(c.down) == 0 || w.rng.IntN(2) == 0):
-		x := c.up[0]
-		c.up = c.up[1:]
-		w.log("%v -> registry: %v", c.p, x)
-		switch x := x.(type) {
-		case report:
-			c.reported = true
-			w.auth.Report(x.Member, x.Report)
-		case Frame:
-			w.totals.Frames[x.Kind]++
-			w.auth.Handle(c.p.Life, x)
-		}
+		w.up(c)
 	case len(c.down) > 0:
-		x := c.down[0]
-		c.down = c.down[1:]
-		w.log("registry -> %v: %v", c.p, x)
-		switch x := x.(type) {
-		case Orders:
-			c.p.o.Orders(x)
-			w.judge.holders(c.p)
-		case Frame:
-			c.p.take(Registry, x)
-		}
+		w.down(c)
 	default:
 		return false
 	}
 	return true
 }
 
+func (w *world) up(c *conn) {
+	x := c.up[0]
+	c.up = c.up[1:]
+	w.log("%v -> registry: %v", c.p, x)
+	switch x := x.(type) {
+	case report:
+		c.reported = true
+		w.auth.Report(x.Member, x.Report)
+	case Frame:
+		w.totals.Frames[x.Kind]++
+		w.auth.Handle(c.p.Life, x)
+	}
+}
+
+func (w *world) down(c *conn) {
+	x := c.down[0]
+	c.down = c.down[1:]
+	w.log("registry -> %v: %v", c.p, x)
+	switch x := x.(type) {
+	case Orders:
+		c.p.o.Orders(x)
+		w.judge.holders(c.p)
+	case Frame:
+		c.p.take(Registry, x)
+	}
+}
+
 // recovered ends the grace of a registry, when all have reported that can.
 func (w *world) recovered() bool {
-	if w.auth == nil || !w.auth.recovering {
+	if w.auth == nil || !w.auth.recovering || !w.mayRecover() {
 		return false
-	}
-	for _, p := range w.listed {
-		if p.running && w.auth.owners[p.Life] == nil {
-			return false
-		}
 	}
 	for _, p := range slices.Clone(w.listed) {
 		if !p.running {
@@ -129,4 +132,9 @@ func (w *world) recovered() bool {
 	w.log("the registry has recovered")
 	w.auth.Recovered()
 	return true
+}
+
+// mayRecover reports whether all have reported that can.
+func (w *world) mayRecover() bool {
+	return !slices.ContainsFunc(w.listed, func(p *proc) bool { return p.running && w.auth.owners[p.Life] == nil })
 }

@@ -19,8 +19,8 @@ func (a *Authority) Report(m Member, r Report) {
 	if r.Retiring {
 		a.retire(o)
 	}
-	o.report = r
 	if a.recovering {
+		o.report = r
 		return
 	}
 	a.orders(o)

@@ -127,11 +127,7 @@ func (w *world) happen(what *int) {
 		}
 	case &b.retire:
 		if p.offers && !p.retires && !p.over {
-			w.log("%v retires", p)
-			p.retires = true
-			w.totals.Retired++
-			w.tell(event{off: p})
-			p.o.Retire()
+			w.retire(p)
 		}
 	case &b.die:
 		w.totals.Died++

@@ -104,11 +104,16 @@ func (p *proc) String() string { return fmt.Sprint("life ", p.Life) }
 
 // join begins a life.
 func (w *world) join(owner bool) {
-	p := &proc{w: w, running: true, knows: map[uint64]bool{}, heard: map[uint64]bool{}, state: map[uint64][]*msg{}, holds: map[uint64]uint64{}}
-	p.Life = uint64(len(w.procs)) + 100
+	var positions []uint64
 	for range 1 + w.rng.IntN(1+w.rng.IntN(3)) {
-		p.Positions = append(p.Positions, w.place())
+		positions = append(positions, w.place())
 	}
+	w.add(owner, positions)
+}
+
+func (w *world) add(owner bool, positions []uint64) {
+	p := &proc{w: w, running: true, knows: map[uint64]bool{}, heard: map[uint64]bool{}, state: map[uint64][]*msg{}, holds: map[uint64]uint64{}}
+	p.Member = Member{uint64(len(w.procs)) + 100, positions}
 	p.s, p.o = NewSource(p), NewOwner(p)
 	p.offers, p.blind = owner, w.rng.IntN(5) == 0
 	for _, q := range w.listed {
@@ -173,6 +178,14 @@ func (w *world) offer(p *proc) {
 	if p.conn != nil {
 		p.report()
 	}
+}
+
+func (w *world) retire(p *proc) {
+	w.log("%v retires", p)
+	w.totals.Retired++
+	p.retires = true
+	w.tell(event{off: p})
+	p.o.Retire()
 }
 
 // close says Closed to all lives to which this one has sent.
