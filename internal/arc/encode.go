@@ -38,6 +38,8 @@ func (f Frame) Append(b []byte) []byte {
 		return number(b, f.Point)
 	case No:
 		return number(number(b, f.Point), f.Life)
+	case Where:
+		return append(number(number(b, f.Life), f.Point), bit(f.Refused, 1))
 	case Msg:
 		return append(binary.AppendUvarint(number(number(b, f.Point), f.Term), f.Seq), f.Body...)
 	case Ans:
@@ -81,6 +83,12 @@ func ParseFrame(b []byte) (f Frame, err error) {
 		f.Point = p.number()
 	case No:
 		f.Point, f.Life = p.number(), p.number()
+	case Where:
+		f.Life, f.Point = p.number(), p.number()
+		refused := p.byte()
+		if f.Refused = refused == 1; p.err == nil && refused > 1 {
+			p.err = errValue
+		}
 	case Msg:
 		f.Point, f.Term, f.Seq = p.number(), p.number(), p.uvarint()
 		f.Body = p.rest()

@@ -32,6 +32,7 @@ var golden = []struct {
 	{"0d" + "00" + "ac02" + "6162", Frame{Kind: Ans, Seq: 300, Body: []byte("ab")}},
 	{"0d" + "01" + "ac02", Frame{Kind: Ans, Seq: 300, Refused: true}},
 	{"0e", Frame{Kind: Closed}},
+	{"0f" + "0000000000000007" + "00000000000000fe" + "00", Frame{Kind: Where, Life: 7, Point: 254}},
 }
 
 // bad is what is no frame, with the error.
@@ -41,7 +42,7 @@ var bad = []struct {
 }{
 	{"", errShort},
 	{"00", ErrKind},
-	{"0f", ErrKind},
+	{"10", ErrKind},
 	{"ff0102", ErrKind},
 	{"0e00", errLong},
 	{"09" + "00000000000000", errShort},

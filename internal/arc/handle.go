@@ -40,6 +40,16 @@ func (o *Owner) Handled(point uint64, reply []byte) {
 	}
 }
 
+// NotBegun says that the handler at a point which is [Owner.Stopping] has not begun and will not: its
+// message is refused. So a move waits for no handler that itself waits for a place.
+func (o *Owner) NotBegun(point uint64) {
+	m := o.queues[point][0] // what was behind it was refused when the arc stopped
+	o.queued--
+	delete(o.queues, point)
+	o.refuse(m)
+	o.advance(o.arcs.piece(point))
+}
+
 // busy reports whether handlers run in an arc.
 func (o *Owner) busy(arc Arc) bool {
 	for point := range o.queues {

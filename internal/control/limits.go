@@ -28,6 +28,7 @@ var maxReports = map[wire.Type]int{
 	TypeTrouble:  8 << 10,
 	TypeFinished: 8 << 10,
 	TypeBeat:     128 << 10, // with a table of ring.MaxTable entries
+	TypeNote:     128 << 10, // with a body of MaxNote bytes
 	TypeTraced:   2 << 20,   // with as many hops as an ID space allows
 	TypePairs:    2 << 20,   // with two lists of all members of a large ring
 }
@@ -55,7 +56,7 @@ const (
 // maxLists has the most elements of each list in each message: by the type, and by the name of the
 // field on the wire.
 var maxLists = map[reflect.Type]map[string]int{
-	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices},
+	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices, "keys": MaxKeys, "back_with": MaxBackWith},
 	reflect.TypeFor[Found]():    {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Profile]():  {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Beat]():     {"status": 1},

@@ -28,7 +28,10 @@ type session struct {
 	// introduced gives back the place of a connection that has not registered. It may be called again.
 	introduced func()
 
+	notes map[string]*noteReader // guarded by keys.mu: by service
+
 	// guarded by Registry.mu
+	since          time.Time   // when it was attached
 	held           bool        // it waits for its answer, see hold
 	endedAt        time.Time   // when something came after its membership had ended
 	member         ring.Member // set when it registers
@@ -50,6 +53,7 @@ func (s *session) run() {
 	s.conn.Accuse(err)
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
+	s.r.keys.forget(s)
 }
 
 // receiveLoop handles messages until the connection ends, or the node is silent for too long.
@@ -249,6 +253,8 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		defer r.mu.Unlock()
 		r.members.Unlist(s.member.Ref())
 		r.wake()
+	case control.TypeNote:
+		return r.handleNote(s, body)
 	case control.TypeTraced:
 		var traced control.Traced
 		if err := s.conn.Decode(body, &traced); err != nil {

@@ -1,0 +1,25 @@
+package arc
+
+import "iter"
+
+// Piece is what an authority has decided for an arc. Without a holder it is free. With a receiver it
+// moves there, under the term Move.
+type Piece struct {
+	Arc
+	Holder, Term   uint64
+	Receiver, Move uint64
+}
+
+// Pieces yields the arcs that have a holder, in order.
+func (a *Authority) Pieces() iter.Seq[Piece] {
+	return func(yield func(Piece) bool) {
+		for arc, s := range a.arcs.within(Ring) {
+			if s.holder != 0 && !yield(Piece{arc, s.holder, s.term, s.receiver, s.move}) {
+				return
+			}
+		}
+	}
+}
+
+// Holder is the life that holds a point, or 0.
+func (a *Authority) Holder(point uint64) uint64 { return a.arcs.at(point).holder }
