@@ -100,8 +100,11 @@ func TestLastOwnerLeaves(t *testing.T) {
 		var mu sync.Mutex
 		disk := make(map[string]tally)
 		r.set = func(s *Space[tally]) {
-			s.OnSave(func(_ context.Context, key string, state *tally) error {
+			s.OnSave(func(ctx context.Context, key string, state *tally) error {
 				time.Sleep(10 * time.Millisecond)
+				if Term(ctx) == 0 {
+					t.Error("OnSave has no term")
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				disk[key] = *state
