@@ -53,7 +53,7 @@ var controls = []struct {
 	{1, "a retirement that waits is forgotten", "authority.go", "\tif len(done) > 0 {\n\t\ta.retireReady()\n\t}\n", ""},
 	{1, "a message needs no term", "handle.go", "p.phase != held || p.term != m.Term {", "p.phase != held {"},
 	{1, "a holder handles after its Give", "handle.go", "p.phase != held || p.term != m.Term {", "p.phase == none || p.phase == wanted || p.phase == held && p.term != m.Term {"},
-	{1, "two handlers at a point", "handle.go", "\tif len(q) == 1 {\n\t\to.out.Handle(m)", "\tif true {\n\t\to.out.Handle(m)"},
+	{4, "two handlers at a point", "handle.go", "\tif len(q) == 1 {\n\t\to.out.Handle(m)", "\tif true {\n\t\to.out.Handle(m)"},
 	{1, "what is behind a handler that ends is not handled", "handle.go", "\t\to.out.Handle(q[1])\n", ""},
 	{1, "a receiver handles before its Take", "moves.go", "case p.has && (p.peer == 0 || !o.frozen):", "case (p.has || p.peer != 0) && !o.frozen:"},
 	{1, "a Give does not wait for handlers", "moves.go", "!o.busy(whole)", "true"},
