@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // maxNoteParts bounds the bytes of reports that are not whole yet, of one session and of all.
@@ -53,9 +54,18 @@ type keyService struct {
 	authority  *arc.Authority
 	lives      map[uint64]*keyLife // those that have reported
 	recovering bool
-	waitsSince time.Time            // for reports alone: the grace is over
-	moves      map[uint64]time.Time // when those under way began, by term
-	done       uint64               // moves that have ended with the state at the receiver
+	waitsSince time.Time           // for reports alone: the grace is over
+	moves      map[uint64]*keyMove // those under way, by term
+	done, void uint64              // moves that have ended: with the state at the receiver, or otherwise
+	times      status.Histogram    // of those that are done
+	longest    time.Duration
+	shown      *keyView // nil if something may have changed since
+}
+
+// keyMove is a move under way.
+type keyMove struct {
+	since time.Time
+	left  uint64 // points that have not moved yet; 0 before the first has if it is the whole ring
 }
 
 // keyLife is a life that has reported.
@@ -109,6 +119,7 @@ func (r *Registry) handleNote(s *session, body []byte) error {
 		if v := k.services[note.Service]; n.Frame.Kind == arc.Where {
 			k.where(s, note.Service, n.Frame.Life)
 		} else if v != nil && v.lives[life] != nil && v.lives[life].session == s {
+			v.shown = nil
 			v.authority.Handle(life, n.Frame)
 		} else { // its report has not come over this connection
 			k.ignored.Add(1)
@@ -165,6 +176,7 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 		v = k.open(service)
 	}
 	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
+	v.shown = nil
 	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
 	v.closeIfEmpty() // it may have been refused
 	if v.recovering {
@@ -178,7 +190,7 @@ func (k *keys) open(service string) *keyService {
 	k.r.mu.Lock()
 	recovering := k.r.members.Recovering() || k.r.members.BackWithKeys(service)
 	k.r.mu.Unlock()
-	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]time.Time), recovering: recovering}
+	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]*keyMove), recovering: recovering}
 	v.authority = arc.NewAuthority(k.r.drawTerm, recovering, v)
 	if recovering {
 		k.recovering.Add(1)
@@ -216,6 +228,7 @@ func (k *keys) gone(ref ring.Ref) {
 			continue
 		}
 		delete(v.lives, ref.Incarnation)
+		v.shown = nil
 		v.authority.Gone(ref.Incarnation)
 		v.pruneMoves()
 		v.closeIfEmpty()
@@ -256,6 +269,7 @@ func (k *keys) recover() {
 	for _, v := range k.services {
 		if v.recovering && v.allReported() {
 			v.recovering = false
+			v.shown = nil
 			k.recovering.Add(-1)
 			v.authority.Recovered()
 		}
@@ -292,12 +306,9 @@ func (v *keyService) allReported() bool {
 func (v *keyService) Tell(life uint64, f arc.Frame) {
 	switch {
 	case f.Kind == arc.Grant && f.Life != 0:
-		v.moves[f.Term] = time.Now()
+		v.moves[f.Term] = &keyMove{time.Now(), points(f.Arc)}
 	case f.Kind == arc.Settled:
-		if _, known := v.moves[f.Term]; known {
-			delete(v.moves, f.Term)
-			v.done++
-		}
+		v.settled(f.Arc, f.Term)
 	}
 	if l := v.lives[life]; l != nil {
 		l.session.sendNote(v.name, arc.AppendNote(nil, f))
