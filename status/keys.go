@@ -99,7 +99,7 @@ type NodeKeys struct {
 type KeyCounters struct {
 	Arcs   int64 `json:"arcs"`   // gauge: arcs that it holds
 	Keys   int64 `json:"keys"`   // gauge: keys with a state here; 0 if the program keeps the states itself
-	Queued int64 `json:"queued"` // gauge: messages that wait here for their handler
+	Queued int64 `json:"queued"` // gauge: messages here whose handlers have not returned
 
 	Sent    int64 `json:"sent"`    // messages to keys that this node has sent
 	Unknown int64 `json:"unknown"` // of these, those of unknown outcome: an owner has died
