@@ -18,6 +18,7 @@ type KeyService struct {
 	// only their number, since there may be 100,000.
 	Arcs     []KeyArc `json:"-"`
 	ArcCount int      `json:"arcs"`
+	Free     float64  `json:"free"`   // the part of the ring without an owner, from 0 to 1
 	Moving   int      `json:"moving"` // moves under way
 	// Moves are those under way, at most MaxKeyMoves, the oldest first.
 	Moves []KeyMove `json:"moves"`
@@ -79,14 +80,6 @@ func (s *KeyService) Arc(point uint64) (KeyArc, bool) {
 		return KeyArc{}, false
 	}
 	return s.Arcs[i], true
-}
-
-// Held is the part of the ring that owners hold, from 0 to 1.
-func (s *KeyService) Held() (share float64) {
-	for i := range s.Owners {
-		share += s.Owners[i].Share
-	}
-	return min(share, 1)
 }
 
 // NodeKeys is a node's part in a service with keys.

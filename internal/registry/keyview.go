@@ -21,6 +21,7 @@ type keyView struct {
 	held   []status.KeyOwner
 	arcs   []status.KeyArc
 	moves  []viewedMove // the oldest first
+	free   float64      // the part of the ring that is in no arc
 }
 
 // viewedMove is a move in a view. from and to are indices of owners.
@@ -33,8 +34,11 @@ type viewedMove struct {
 // points is the number of points of an arc; 0 for the whole ring.
 func points(a arc.Arc) uint64 { return a.Last - a.First + 1 }
 
+// ringPoints is the number of points of the ring.
+const ringPoints = math.MaxUint64 + 1.0
+
 // share is the part of the ring that an arc is.
-func share(a arc.Arc) float64 { return (float64(a.Last-a.First) + 1) / (math.MaxUint64 + 1.0) }
+func share(a arc.Arc) float64 { return (float64(a.Last-a.First) + 1) / ringPoints }
 
 // settled takes the word that a part of a move has ended, or all of it.
 func (v *keyService) settled(a arc.Arc, term uint64) {
@@ -82,7 +86,7 @@ func (v *keyService) service(total status.KeyCounters) status.KeyService {
 	}
 	view := v.shown
 	s := status.KeyService{
-		Service: strings.Clone(v.name), Recovering: v.recovering, Sources: len(v.lives) - len(view.owners), Arcs: view.arcs, ArcCount: len(view.arcs), Moving: len(view.moves),
+		Service: strings.Clone(v.name), Recovering: v.recovering, Sources: len(v.lives) - len(view.owners), Arcs: view.arcs, ArcCount: len(view.arcs), Free: view.free, Moving: len(view.moves),
 		Owners: slices.Clone(view.held), Moves: []status.KeyMove{},
 		Moved: int64(v.done), Void: int64(v.void), LongestMove: v.longest, Merges: int64(v.authority.Merges), Total: total,
 		MoveTimes: status.Histogram{Counts: cloneNonNil(v.times.Counts), Sum: v.times.Sum},
@@ -120,12 +124,13 @@ func (v *keyService) view() *keyView {
 		index[ref.Incarnation] = i
 		w.held[i] = status.KeyOwner{MemberInfo: status.MemberInfo{Peer: status.Peer{ID: status.ID(ref.ID)}, Incarnation: ref.Incarnation}}
 	}
-	moves := make(map[uint64]int)
+	moves, free := make(map[uint64]int), uint64(0) // mod 2^64, so that it is exact
 	for p := range v.authority.Pieces() {
 		holder, known := index[p.Holder]
 		if !known {
 			continue // no life that has reported: the authority has none such
 		}
+		free -= points(p.Arc)
 		o := &w.held[holder]
 		o.Arcs++
 		o.Share += share(p.Arc)
@@ -141,6 +146,9 @@ func (v *keyService) view() *keyView {
 			w.moves[i].share += share(p.Arc)
 		}
 		w.arcs = append(w.arcs, a)
+	}
+	if w.free = float64(free) / ringPoints; len(w.arcs) == 0 {
+		w.free = 1
 	}
 	slices.SortStableFunc(w.moves, func(a, b viewedMove) int { return a.since.Compare(b.since) })
 	return w

@@ -41,8 +41,12 @@ func (a *keepers) checkView(t *testing.T, s *status.KeyService) {
 			t.Errorf("owner %+v has %d arcs", o, arcs[i])
 		}
 	}
-	if s.ArcCount != len(s.Arcs) || math.Abs(s.Held()-1) > 1e-9 {
-		t.Errorf("%d of %d arcs are listed, %v of the ring is held", len(s.Arcs), s.ArcCount, s.Held())
+	all := 0.0
+	for _, o := range s.Owners {
+		all += o.Share
+	}
+	if s.ArcCount != len(s.Arcs) || math.Abs(all-1) > 1e-9 || s.Free != 0 {
+		t.Errorf("%d of %d arcs are listed, %v of the ring is held, and %v free", len(s.Arcs), s.ArcCount, all, s.Free)
 	}
 	for _, p := range append(points(), 0, math.MaxUint64) {
 		arc, ok := s.Arc(p)
