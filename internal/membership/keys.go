@@ -19,27 +19,21 @@ func (a *Authority) Keys(ref ring.Ref) []string {
 	return nil
 }
 
-// WithKeys yields the members that open a service with keys, in no order.
-func (a *Authority) WithKeys(service string) iter.Seq[ring.Ref] {
+// BackWithKeys yields the members that open a service with keys and have come back from an earlier registry,
+// in no order.
+func (a *Authority) BackWithKeys(service string) iter.Seq[ring.Ref] {
 	return func(yield func(ring.Ref) bool) {
 		for _, m := range a.byID {
-			if slices.Contains(m.keys, service) && !yield(m.Ref()) {
+			if m.resumed && slices.Contains(m.keys, service) && !yield(m.Ref()) {
 				return
 			}
 		}
 	}
 }
 
-// BackWithKeys reports whether a member that opens a service with keys has come back from an earlier
-// registry.
-func (a *Authority) BackWithKeys(service string) bool {
-	for _, m := range a.byID {
-		if m.resumed && slices.Contains(m.keys, service) {
-			return true
-		}
-	}
-	return false
-}
+// MayComeBack reports whether members of an earlier registry may come back: in the grace, and as long as
+// there is no ring. The grace of a ring that is set up by hand begins with the first that comes.
+func (a *Authority) MayComeBack() bool { return a.recovering || !a.live }
 
 // checkKeys refuses a newcomer that opens more services with keys than there may be.
 func (a *Authority) checkKeys(keys []string) error {
@@ -79,6 +73,16 @@ func (a *Authority) Term(wall uint64) uint64 {
 	}
 	a.lastInc = wall
 	return wall
+}
+
+// ReportedTerm takes note of a term of an earlier registry that a member has reported. It is an [ErrEvicted]
+// if no registry counts that far.
+func (a *Authority) ReportedTerm(term uint64) error {
+	if term > maxIncarnation {
+		return Overclaims("term", term)
+	}
+	a.lastInc = max(a.lastInc, term)
+	return nil
 }
 
 // A member that misses the grace of a registry is no member there, and is not declared dead, since that

@@ -56,6 +56,7 @@ type keyService struct {
 	waitsSince time.Time            // for reports alone: the grace is over
 	moves      map[uint64]time.Time // when those under way began, by term
 	done       uint64               // moves that have ended with the state at the receiver
+	pruneAt    int                  // with so many moves, see pruneMoves
 }
 
 // keyLife is a life that has reported.
@@ -165,18 +166,53 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 		v = k.open(service)
 	}
 	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
+	if v.recovering && !v.countsOn(ref, n.Report) {
+		return
+	}
 	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
-	v.closeIfEmpty() // it may have been refused
 	if v.recovering {
 		k.r.wake()
 	}
 }
 
+// countsOn lets later terms be greater than those of a report. So they are also if the member did not know a
+// term yet when it sent Register, or could not say it there, since it is above [control.MaxIncarnation]. A
+// member whose terms leave no room above them is over.
+func (v *keyService) countsOn(ref ring.Ref, report arc.Report) bool {
+	latest := uint64(0)
+	for _, all := range [][]arc.Held{report.Held, report.Given} {
+		for _, h := range all {
+			latest = max(latest, h.Term)
+		}
+	}
+	r := v.keys.r
+	r.mu.Lock()
+	err := r.members.ReportedTerm(latest)
+	r.mu.Unlock()
+	if err != nil {
+		v.expel(ref, err.Error())
+	}
+	return err == nil
+}
+
+// expel declares a life dead. gone follows.
+func (v *keyService) expel(ref ring.Ref, why string) {
+	r := v.keys.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members.Expel(r.now(), ref, why)
+	r.wake()
+}
+
 // open makes the authority of a service. It recovers if a life of an earlier registry may report:
-// while there is the grace, and later if one is back that has named the service. None has reported.
+// as long as more may come back, and later if one is back that has named the service. None has reported.
 func (k *keys) open(service string) *keyService {
 	k.r.mu.Lock()
-	recovering := k.r.members.Recovering() || k.r.members.BackWithKeys(service)
+	recovering := k.r.members.MayComeBack()
+	for range k.r.members.BackWithKeys(service) {
+		recovering = true
+		break
+	}
 	k.r.mu.Unlock()
 	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]time.Time), recovering: recovering}
 	v.authority = arc.NewAuthority(k.r.drawTerm, recovering, v)
@@ -244,8 +280,8 @@ func (s *session) sendNote(service string, body []byte) {
 // recover ends the recovery of the services whose reports have all come. The reconcile loop calls it
 // behind all effects of a pass: so the lives that did not come back in the grace are over before.
 //
-// A member that is connected and does not report would hold up all others. It has two leases, from the
-// end of the grace on.
+// A member that does not report would hold up all others. Each connection has two leases for that, from the
+// end of the grace on, and all of them together have four times a lease and the member's timeout.
 func (k *keys) recover() {
 	if k.recovering.Load() == 0 {
 		return
@@ -262,25 +298,28 @@ func (k *keys) recover() {
 	}
 }
 
-// allReported reports whether the grace is over, and each member that has named the service has reported.
+// allReported reports whether the grace is over, and each member that is back, and has named the service, has
+// reported. A newcomer holds nothing.
 func (v *keyService) allReported() bool {
 	r := v.keys.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.members.Recovering() {
+	if r.members.MayComeBack() {
 		v.waitsSince = time.Time{}
 		return false
 	}
 	if v.waitsSince.IsZero() {
 		v.waitsSince = time.Now()
 	}
-	all := true
-	for ref := range r.members.WithKeys(v.name) {
+	all, waited := true, time.Since(v.waitsSince)
+	for ref := range r.members.BackWithKeys(v.name) {
 		if v.lives[ref.Incarnation] != nil {
 			continue
 		}
 		all = false
-		if s := r.sessions[ref]; s != nil && min(time.Since(s.since), time.Since(v.waitsSince)) > 2*r.cfg.Lease {
+		if s := r.sessions[ref]; s == nil { // it is a suspect: that has an end
+			continue
+		} else if min(time.Since(s.since), waited) > 2*r.cfg.Lease || waited > 4*(r.cfg.Lease+r.members.Timeout(ref)) {
 			r.members.Expel(r.now(), ref, fmt.Sprintf("it does not say what it holds of the keys of %.64q", v.name))
 			r.wake()
 		}
@@ -315,13 +354,7 @@ func (v *keyService) Orders(life uint64, o arc.Orders) {
 
 // Refused implements arc.AuthorityOutput. The life is declared dead, and its node joins as a new one.
 func (v *keyService) Refused(life uint64) {
-	l := v.lives[life]
-	delete(v.lives, life)
-	r := v.keys.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.members.Expel(r.now(), l.ref, fmt.Sprintf("it holds keys of %.64q of which this registry knows nothing", v.name))
-	r.wake()
+	v.expel(v.lives[life].ref, fmt.Sprintf("it holds keys of %.64q of which this registry knows nothing", v.name))
 }
 
 // drawTerm draws a term. Terms and incarnations have one generator, so members report the greatest that
