@@ -123,6 +123,9 @@ func (h *hub) take(source ringdht.ID, body []byte) (ok bool) {
 		h.stale.Add(1)
 		return true
 	}
+	if from == arc.Registry || from == l.self { // their frames come in other ways
+		return false
+	}
 	if l.peers[from] == nil && len(l.peers) >= len(h.roll.ids)+maxUnlisted {
 		return false
 	}

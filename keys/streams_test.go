@@ -61,6 +61,11 @@ func TestHostileMember(t *testing.T) {
 		if h.take(20, []byte("garbage")) || say(client1, ask) {
 			t.Error("garbage, or the life of another node, was taken")
 		}
+		for _, from := range []uint64{arc.Registry, self} {
+			if say(from, arc.Frame{Kind: arc.Retired}.Append(nil)) {
+				t.Errorf("a frame as if of %#x was taken", from)
+			}
+		}
 		none := client1 + 1<<40 // a life that does not exist
 		if !say(none, ask) {
 			t.Error("a life that the list does not have was refused")

@@ -30,16 +30,21 @@ func (a *Authority) WithKeys(service string) iter.Seq[ring.Ref] {
 	}
 }
 
-// BackWithKeys reports whether a member that opens a service with keys has come back from an earlier
-// registry.
-func (a *Authority) BackWithKeys(service string) bool {
-	for _, m := range a.byID {
-		if m.resumed && slices.Contains(m.keys, service) {
-			return true
+// BackWithKeys yields the members that open a service with keys and have come back from an earlier registry,
+// in no order.
+func (a *Authority) BackWithKeys(service string) iter.Seq[ring.Ref] {
+	return func(yield func(ring.Ref) bool) {
+		for _, m := range a.byID {
+			if m.resumed && slices.Contains(m.keys, service) && !yield(m.Ref()) {
+				return
+			}
 		}
 	}
-	return false
 }
+
+// MayComeBack reports whether members of an earlier registry may come back: in the grace, and as long as
+// there is no ring. The grace of a ring that is set up by hand begins with the first that comes.
+func (a *Authority) MayComeBack() bool { return a.recovering || !a.live }
 
 // OpensKeys reports whether any member opens a service with keys.
 func (a *Authority) OpensKeys(service string) bool { return a.keyServices[service] > 0 }
@@ -82,6 +87,16 @@ func (a *Authority) Term(wall uint64) uint64 {
 	}
 	a.lastInc = wall
 	return wall
+}
+
+// ReportedTerm takes note of a term of an earlier registry that a member has reported. It is an [ErrEvicted]
+// if no registry counts that far.
+func (a *Authority) ReportedTerm(term uint64) error {
+	if term > maxIncarnation {
+		return Overclaims("term", term)
+	}
+	a.lastInc = max(a.lastInc, term)
+	return nil
 }
 
 // A member that misses the grace of a registry is no member there, and is not declared dead, since that

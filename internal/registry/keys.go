@@ -54,12 +54,13 @@ type keyService struct {
 	authority  *arc.Authority
 	lives      map[uint64]*keyLife // those that have reported
 	recovering bool
-	retiring   map[uint64]bool     // lives whose Retire waits for reports
-	waitsSince time.Time           // for reports alone: the grace is over
-	moves      map[uint64]*keyMove // those under way, by term
-	done, void uint64              // moves that have ended: with the state at the receiver, or otherwise
-	times      status.Histogram    // of those that are done
+	retiring   map[uint64]time.Time // lives whose Retire waits for reports, since when
+	waitsSince time.Time            // for reports alone: the grace is over
+	moves      map[uint64]*keyMove  // those under way, by term
+	done, void uint64               // moves that have ended: with the state at the receiver, or otherwise
+	times      status.Histogram     // of those that are done
 	longest    time.Duration
+	pruneAt    int      // with so many moves, see pruneMoves
 	shown      *keyView // nil if something may have changed since
 }
 
@@ -178,55 +179,41 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 		v = k.open(service)
 	}
 	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
+	v.shown = nil
+	if v.recovering && !v.countsOn(ref, n.Report) {
+		return
+	}
 	retires := n.Report.Retiring && !v.recovering
 	n.Report.Retiring = n.Report.Retiring && v.recovering
-	v.shown = nil
 	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
-	if retires && v.lives[ref.Incarnation] != nil {
+	if retires {
 		v.retire(ref.Incarnation)
 	}
-	v.closeIfEmpty() // it may have been refused
 	if v.waits() {
 		k.r.wake()
 	}
 }
 
-// waits reports whether the service waits for reports.
-func (v *keyService) waits() bool { return v.recovering || len(v.retiring) > 0 }
-
-// retire takes an owner's wish to hold nothing. It waits for the reports of members that have joined: the
-// only other owner may be among them, and without one the states are lost.
-func (v *keyService) retire(life uint64) {
-	if v.recovering || len(v.unreported()) == 0 {
-		v.authority.Handle(life, arc.Frame{Kind: arc.Retire})
-		return
-	}
-	if !v.waits() {
-		v.keys.waiting.Add(1)
-		v.waitsSince = time.Now()
-	}
-	v.retiring[life] = true
-}
-
-// unreported lists the members that have named the service, and have not reported.
-func (v *keyService) unreported() (refs []ring.Ref) {
-	v.keys.r.mu.Lock()
-	defer v.keys.r.mu.Unlock()
-	for ref := range v.keys.r.members.WithKeys(v.name) {
-		if v.lives[ref.Incarnation] == nil {
-			refs = append(refs, ref)
-		}
-	}
-	return refs
+// expel declares a life dead. gone follows.
+func (v *keyService) expel(ref ring.Ref, why string) {
+	r := v.keys.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members.Expel(r.now(), ref, why)
+	r.wake()
 }
 
 // open makes the authority of a service. It recovers if a life of an earlier registry may report:
-// while there is the grace, and later if one is back that has named the service. None has reported.
+// as long as more may come back, and later if one is back that has named the service. None has reported.
 func (k *keys) open(service string) *keyService {
 	k.r.mu.Lock()
-	recovering := k.r.members.Recovering() || k.r.members.BackWithKeys(service)
+	recovering := k.r.members.MayComeBack()
+	for range k.r.members.BackWithKeys(service) {
+		recovering = true
+		break
+	}
 	k.r.mu.Unlock()
-	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), retiring: make(map[uint64]bool), moves: make(map[uint64]*keyMove), recovering: recovering}
+	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), retiring: make(map[uint64]time.Time), moves: make(map[uint64]*keyMove), recovering: recovering}
 	v.authority = arc.NewAuthority(k.r.drawTerm, recovering, v)
 	if recovering {
 		k.waiting.Add(1)
@@ -294,62 +281,6 @@ func (s *session) sendNote(service string, body []byte) {
 	s.conn.Send(control.TypeNote, control.Note{Service: service, Body: secure.Text(body)})
 }
 
-// recover goes on with the services whose reports have all come: it ends their recoveries, and lets owners
-// retire. The reconcile loop calls it behind all effects of a pass: so the lives that did not come back in
-// the grace are over before.
-//
-// A member that is connected and does not report would hold up all others. It has two leases, from the
-// end of the grace on.
-func (k *keys) recover() {
-	if k.waiting.Load() == 0 {
-		return
-	}
-	k.r.reserveTerms()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, v := range k.services {
-		if !v.waits() || !v.allReported() {
-			continue
-		}
-		k.waiting.Add(-1)
-		if v.recovering {
-			v.recovering = false
-			v.shown = nil
-			v.authority.Recovered()
-		}
-		for life := range v.retiring {
-			delete(v.retiring, life)
-			v.shown = nil
-			v.authority.Handle(life, arc.Frame{Kind: arc.Retire})
-		}
-	}
-}
-
-// allReported reports whether the grace is over, and each member that has named the service has reported.
-func (v *keyService) allReported() bool {
-	r := v.keys.r
-	r.mu.Lock()
-	recovering := r.members.Recovering()
-	r.mu.Unlock()
-	if v.recovering && recovering {
-		v.waitsSince = time.Time{}
-		return false
-	}
-	if v.waitsSince.IsZero() {
-		v.waitsSince = time.Now()
-	}
-	silent := v.unreported()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, ref := range silent {
-		if s := r.sessions[ref]; s != nil && min(time.Since(s.since), time.Since(v.waitsSince)) > 2*r.cfg.Lease {
-			r.members.Expel(r.now(), ref, fmt.Sprintf("it does not say what it holds of the keys of %.64q", v.name))
-			r.wake()
-		}
-	}
-	return len(silent) == 0
-}
-
 // Tell implements arc.AuthorityOutput. A session that has ended drops it.
 func (v *keyService) Tell(life uint64, f arc.Frame) {
 	switch {
@@ -374,13 +305,7 @@ func (v *keyService) Orders(life uint64, o arc.Orders) {
 
 // Refused implements arc.AuthorityOutput. The life is declared dead, and its node joins as a new one.
 func (v *keyService) Refused(life uint64) {
-	l := v.lives[life]
-	delete(v.lives, life)
-	r := v.keys.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.members.Expel(r.now(), l.ref, fmt.Sprintf("it holds keys of %.64q of which this registry knows nothing", v.name))
-	r.wake()
+	v.expel(v.lives[life].ref, fmt.Sprintf("it holds keys of %.64q of which this registry knows nothing", v.name))
 }
 
 // drawTerm draws a term. Terms and incarnations have one generator, so members report the greatest that

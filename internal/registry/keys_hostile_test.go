@@ -33,10 +33,10 @@ type keyRig struct {
 	reg *registry.Registry
 }
 
-func inKeyRig(t *testing.T, test func(t *testing.T, r keyRig)) {
+func inKeyRig(t *testing.T, test func(t *testing.T, r keyRig), opts ...ringdht.RegistryOption) {
 	synctest.Test(t, func(t *testing.T) {
 		ringtest.OpenOnly(t, "its members have no node behind them")
-		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Minute))
+		tr := ringtest.New(t, memnet.New(1), append(opts, ringdht.WithLease(time.Minute))...)
 		test(t, keyRig{tr, ringtest.RegistryOf(tr.Registry)})
 		tr.Close()
 	})
@@ -181,7 +181,7 @@ func TestHostileNotes(t *testing.T) {
 				if got := r.owners("a"); !slices.Equal(got, []uint64{victim.Incarnation}) {
 					t.Errorf("the holders are %d, the victim is %d", got, victim.Incarnation)
 				}
-			})
+			}, ringdht.WithSelfSetup(2), ringdht.WithGrace(time.Millisecond))
 		})
 	}
 }

@@ -88,8 +88,12 @@ func (r *Registry) KeyOwner(service string, point uint64) (ring.Ref, bool) {
 	return v.ref(life), life != 0
 }
 
-// pruneMoves forgets the moves that have ended otherwise than with the state at the receiver.
+// pruneMoves forgets the moves that have ended otherwise than with the state at the receiver: once in a
+// while, since it looks at all arcs.
 func (v *keyService) pruneMoves() {
+	if len(v.moves) < v.pruneAt {
+		return
+	}
 	under := make(map[uint64]struct{})
 	for p := range v.authority.Pieces() {
 		under[p.Move] = struct{}{}
@@ -101,4 +105,5 @@ func (v *keyService) pruneMoves() {
 		}
 		return !is
 	})
+	v.pruneAt = 2*len(v.moves) + 64
 }
