@@ -39,6 +39,7 @@ type keys struct {
 	mostParts, mostAll int // maxNoteParts and maxAllNoteParts, but for tests
 
 	recovering atomic.Int32 // services that recover, so that most passes of the reconcile loop need no lock
+	retiring   atomic.Bool  // an owner's wish to retire waits, see release
 
 	mu       sync.Mutex // guards what follows, and session.notes
 	services map[string]*keyService
@@ -56,6 +57,7 @@ type keyService struct {
 	waitsSince time.Time            // for reports alone: the grace is over
 	moves      map[uint64]time.Time // when those under way began, by term
 	done       uint64               // moves that have ended with the state at the receiver
+	retiring   []uint64             // lives whose wish to retire waits, see release
 }
 
 // keyLife is a life that has reported.
@@ -63,6 +65,7 @@ type keyLife struct {
 	ref     ring.Ref
 	session *session // over which its latest report came
 	offers  bool
+	retires bool
 }
 
 // noteReader reads the notes of a session about a service.
@@ -109,7 +112,11 @@ func (r *Registry) handleNote(s *session, body []byte) error {
 		if v := k.services[note.Service]; n.Frame.Kind == arc.Where {
 			k.where(s, note.Service, n.Frame.Life)
 		} else if v != nil && v.lives[life] != nil && v.lives[life].session == s {
-			v.authority.Handle(life, n.Frame)
+			if n.Frame.Kind == arc.Retire {
+				v.retire(life)
+			} else {
+				v.authority.Handle(life, n.Frame)
+			}
 		} else { // its report has not come over this connection
 			k.ignored.Add(1)
 		}
@@ -164,8 +171,9 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 	if v == nil {
 		v = k.open(service)
 	}
-	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
+	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers, n.Report.Retiring}
 	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
+	v.release()
 	v.closeIfEmpty() // it may have been refused
 	if v.recovering {
 		k.r.wake()
@@ -213,11 +221,13 @@ func (k *keys) gone(ref ring.Ref) {
 	defer k.mu.Unlock()
 	for _, v := range k.services {
 		if v.lives[ref.Incarnation] == nil {
+			v.release()
 			continue
 		}
 		delete(v.lives, ref.Incarnation)
 		v.authority.Gone(ref.Incarnation)
 		v.pruneMoves()
+		v.release()
 		v.closeIfEmpty()
 	}
 }
@@ -247,18 +257,20 @@ func (s *session) sendNote(service string, body []byte) {
 // A member that is connected and does not report would hold up all others. It has two leases, from the
 // end of the grace on.
 func (k *keys) recover() {
-	if k.recovering.Load() == 0 {
+	if k.recovering.Load() == 0 && !k.retiring.Load() {
 		return
 	}
 	k.r.reserveTerms()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.retiring.Store(false)
 	for _, v := range k.services {
 		if v.recovering && v.allReported() {
 			v.recovering = false
 			k.recovering.Add(-1)
 			v.authority.Recovered()
 		}
+		v.release()
 	}
 }
 
