@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht"
@@ -23,19 +24,22 @@ type life struct {
 	note   func(body []byte) bool // to the registry, on the latest connection
 	reader *arc.NoteReader
 
-	peers map[uint64]*peer // by their lives
-	own   queue[arc.Frame] // to itself
-	later queue[func()]    // what an output may not do
-	from  uint64           // whose frame is being handled
+	ready   atomic.Bool      // others know this life
+	peers   map[uint64]*peer // by their lives
+	scratch []byte           // for an encoded frame, which a channel copies
+	own     queue[arc.Frame] // to itself
+	later   queue[func()]    // what an output may not do
+	from    uint64           // whose frame is being handled
 
 	pending map[uint64]*request // by the core's numbers
 	places  int                 // of those of WithBuffer: used
 	bytes   int                 // of these
 
 	running    map[*running]bool
-	working    int             // of running: those that have a place
-	nested     int             // of running: those for other handlers
-	placeless  queue[*running] // that wait for a place
+	working    int                 // of running: those that have a place
+	nested     int                 // of running: those for other handlers
+	placeless  queue[*running]     // that wait for a place
+	waiting    map[uint64]*running // the same, by point
 	operations operations
 
 	moved   bool // a move may wait for handlers
@@ -49,7 +53,7 @@ type life struct {
 
 // beginLife needs mu.
 func (h *hub) beginLife(self uint64) *life {
-	l := &life{h: h, self: self, peers: make(map[uint64]*peer), pending: make(map[uint64]*request), running: make(map[*running]bool)}
+	l := &life{h: h, self: self, peers: make(map[uint64]*peer), pending: make(map[uint64]*request), running: make(map[*running]bool), waiting: make(map[uint64]*running)}
 	l.ctx, l.cancel = context.WithCancelCause(h.ctx)
 	l.source, l.owner = arc.NewSource(l), arc.NewOwner(owning{l})
 	l.operations.l = l
@@ -79,10 +83,10 @@ func (h *hub) endLife(cause error) {
 		p.channel.Close()
 		l.counted.addChannel(p.channel.Counters())
 	}
-	h.counted.add(l.totals())
 	for _, number := range sortedKeys(l.pending) {
 		l.finish(number, outcome{err: cause, unknown: true})
 	}
+	h.counted.add(l.totals())
 	l.operations.end()
 	h.announce()
 }
@@ -124,7 +128,9 @@ func (l *life) handle(from uint64, f arc.Frame) {
 	if f.Kind != arc.Msg && f.Kind != arc.Ask {
 		l.moved = true
 	}
-	l.owner.Handle(from, f)
+	if l.owner.Handle(from, f); f.Kind == arc.Msg && isNested(f.Body) {
+		l.hurry(f.Point)
+	}
 }
 
 // Send is [arc.SourceOutput]: it queues a frame for a life.
@@ -137,7 +143,13 @@ func (l *life) Send(to uint64, f arc.Frame) {
 	case l.h.roll.over[to]:
 	default:
 		p := l.peer(to)
-		p.channel.Send(f.Append(nil))
+		if p.sent == 0 && !p.named { // mostly a life that leaves, which its receiver has not met
+			l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: to}))
+		}
+		l.scratch = f.Append(l.scratch[:0])
+		if p.channel.Send(l.scratch); cap(l.scratch) > maxBody {
+			l.scratch = nil
+		}
 		p.sent++
 		if f.Kind == arc.Ans {
 			p.open--

@@ -39,6 +39,7 @@ type running struct {
 	cancel   context.CancelCauseFunc
 	patience alarm
 	told     bool // its context has ended since its key is to move
+	nested   bool // a handler waits for it, or for a message behind it: it takes no place of others
 }
 
 // Handle is [arc.OwnerOutput].
@@ -61,21 +62,65 @@ func (o owning) Handle(m arc.Message) {
 		l.running[r] = true
 		switch {
 		case e.flags&flagNested != 0:
-			l.nested++
-			go r.run()
+			l.launchNested(r)
 		case l.working < l.h.concurrency:
 			l.working++
-			go r.run()
+			l.launch(r)
+		case l.nested < maxNested && l.nestedBehind(m.Point):
+			l.launchNested(r)
 		default:
 			l.counted.Waited++
 			l.placeless.push(r)
+			l.waiting[m.Point] = r
 		}
 	}
+}
+
+// isNested reports whether a handler has sent a message.
+func isNested(body []byte) bool { return len(body) > 0 && body[0]&flagNested != 0 }
+
+// nestedBehind reports whether a message of a handler waits for the first one at a point.
+func (l *life) nestedBehind(point uint64) bool {
+	for m := range l.owner.Behind(point) {
+		if isNested(m.Body) {
+			return true
+		}
+	}
+	return false
+}
+
+// hurry runs what is in front of a message of a handler. It may wait for the place that this handler has.
+// It needs mu.
+func (l *life) hurry(point uint64) {
+	r := l.waiting[point]
+	if r == nil || l.nested >= maxNested || !l.nestedBehind(point) {
+		return
+	}
+	l.placeless.cut(func(other *running) bool { return other == r })
+	l.launchNested(r)
+}
+
+// launchNested runs a handler beside those that take a place. It needs mu.
+func (l *life) launchNested(r *running) {
+	delete(l.waiting, r.m.Point)
+	r.nested = true
+	l.nested++
+	l.launch(r)
 }
 
 // reply answers a message that has no handler.
 func (l *life) reply(m arc.Message, answer []byte) {
 	l.later.push(func() { l.owner.Handled(m.Point, answer) })
+}
+
+// launch runs a handler that has a place, once no operation is about its point any more. The core does not
+// wait for a Resume. It needs mu.
+func (l *life) launch(r *running) {
+	if op := l.operations.about(r.m.Point); op != nil {
+		op.behind = append(op.behind, r)
+		return
+	}
+	go r.run()
 }
 
 // run runs the handler, also if it panics or ends its goroutine.
@@ -127,15 +172,15 @@ func (r *running) returned(answer []byte) {
 	if l.h.life != l {
 		return
 	}
-	if r.envelope.flags&flagNested != 0 {
+	if r.nested {
 		l.nested--
 	} else if next, ok := l.placeless.pop(); ok {
-		go next.run()
+		delete(l.waiting, next.m.Point)
+		l.launch(next)
 	} else {
 		l.working--
 	}
 	l.counted.Handled++
-	l.moved = true // the move may wait for others, too
 	l.owner.Handled(r.m.Point, answer)
 	l.settle()
 	if l.h.leaving {
@@ -149,6 +194,7 @@ func (l *life) stopHandlers() {
 	stopping := l.placeless.cut(func(r *running) bool { return l.owner.Stopping(r.m.Point) })
 	for _, r := range stopping {
 		delete(l.running, r)
+		delete(l.waiting, r.m.Point)
 		r.cancel(nil)
 		l.owner.NotBegun(r.m.Point)
 	}
@@ -184,6 +230,8 @@ type operation struct {
 	state []byte // taking: nil if no owner has it
 	lost  bool   // dropping
 	begun bool
+
+	behind []*running // wait for its end
 }
 
 const (
@@ -239,6 +287,16 @@ func (o *operations) overlaps(i int) bool {
 	return false
 }
 
+// about returns the latest operation about a point, or nil.
+func (o *operations) about(point uint64) *operation {
+	for _, op := range slices.Backward(o.all) {
+		if op.arc.Has(point) {
+			return op
+		}
+	}
+	return nil
+}
+
 func (o *operations) run(op *operation) {
 	var state []byte
 	err := fmt.Errorf("keys %q: the owner has panicked, or ended its goroutine", o.l.h.name)
@@ -266,6 +324,9 @@ func (o *operations) ended(op *operation, state []byte, err error) {
 	if l.h.life != l {
 		o.start()
 		return
+	}
+	for _, r := range op.behind {
+		l.launch(r)
 	}
 	if err != nil {
 		l.counted.FailedMoves++
