@@ -61,6 +61,7 @@ type keyService struct {
 	times      status.Histogram    // of those that are done
 	longest    time.Duration
 	shown      *keyView // nil if something may have changed since
+	arcs       int      // of the view before
 }
 
 // keyMove is a move under way.
