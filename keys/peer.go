@@ -54,16 +54,10 @@ func (l *life) peer(other uint64) *peer {
 		p.channel = channel.New(l.self, other, p)
 		l.peers[other] = p
 		if !p.listed {
-			l.where(other)
 			l.ask()
 		}
 	}
 	return p
-}
-
-// where asks the registry which node has a life.
-func (l *life) where(other uint64) {
-	l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: other}))
 }
 
 // listed names a life. It needs mu.
@@ -93,7 +87,7 @@ func (l *life) askNow() {
 	asked := 0
 	for other, p := range l.peers {
 		if asked++; !p.listed && asked <= maxAsked {
-			l.where(other)
+			l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: other}))
 		} else if p.listed {
 			asked--
 		}

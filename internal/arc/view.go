@@ -10,10 +10,10 @@ type Piece struct {
 	Receiver, Move uint64
 }
 
-// Pieces yields the arcs that have a holder, in order.
+// Pieces yields the arcs that have a holder, in order. The authority must not change meanwhile.
 func (a *Authority) Pieces() iter.Seq[Piece] {
 	return func(yield func(Piece) bool) {
-		for arc, s := range a.arcs.within(Ring) {
+		for arc, s := range a.arcs.walk(Ring) {
 			if s.holder != 0 && !yield(Piece{arc, s.holder, s.term, s.receiver, s.move}) {
 				return
 			}

@@ -62,6 +62,7 @@ type keyService struct {
 	longest    time.Duration
 	pruneAt    int      // with so many moves, see pruneMoves
 	shown      *keyView // nil if something may have changed since
+	arcs       int      // of the view before
 }
 
 // keyMove is a move under way.

@@ -109,7 +109,7 @@ func (v *keyService) service(total status.KeyCounters) status.KeyService {
 
 // view makes the view. It lists the lives that offer to hold arcs, and those that hold any.
 func (v *keyService) view() *keyView {
-	w := &keyView{owners: []ring.Ref{}, arcs: []status.KeyArc{}}
+	w := &keyView{owners: []ring.Ref{}, arcs: make([]status.KeyArc, 0, v.arcs)}
 	for _, l := range v.lives {
 		if l.offers {
 			w.owners = append(w.owners, l.ref)
@@ -147,6 +147,7 @@ func (v *keyService) view() *keyView {
 		}
 		w.arcs = append(w.arcs, a)
 	}
+	v.arcs = len(w.arcs)
 	if w.free = float64(free) / ringPoints; len(w.arcs) == 0 {
 		w.free = 1
 	}

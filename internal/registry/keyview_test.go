@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/arc"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
 
@@ -39,4 +40,30 @@ func TestTimesOfMoves(t *testing.T) {
 			t.Errorf("times are %+v", v.times)
 		}
 	})
+}
+
+// silent is an arc.AuthorityOutput that does nothing.
+type silent struct{}
+
+func (silent) Tell(uint64, arc.Frame)    {}
+func (silent) Orders(uint64, arc.Orders) {}
+func (silent) Refused(uint64)            {}
+
+// BenchmarkKeyView makes the view of 1,000 owners with 64 positions, which a snapshot does after a change.
+func BenchmarkKeyView(b *testing.B) {
+	term := uint64(0)
+	v := &keyService{lives: make(map[uint64]*keyLife), moves: make(map[uint64]*keyMove)}
+	v.authority = arc.NewAuthority(func() uint64 { term++; return term }, true, silent{})
+	for life := range uint64(1000) {
+		ref := ring.Ref{ID: life, Incarnation: life + 1}
+		v.lives[ref.Incarnation] = &keyLife{ref: ref, offers: true}
+		v.authority.Report(arc.Member{Life: ref.Incarnation, Positions: arc.Positions(arc.NodePoint(life), arc.DefaultPositions)}, arc.Report{})
+	}
+	v.authority.Recovered()
+	b.ReportAllocs()
+	for b.Loop() {
+		if w := v.view(); len(w.arcs) < 60_000 {
+			b.Fatalf("%d arcs", len(w.arcs))
+		}
+	}
 }
