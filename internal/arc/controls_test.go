@@ -26,7 +26,7 @@ var controls = []struct {
 	{1, "a refused message is sent again alone", "source.go", "\tback := slices.Clone(t.sent[i:])\n\tt.sent = slices.Clip(t.sent[:i])\n", "\tback := slices.Clone(t.sent[i:min(i+1, len(t.sent))])\n\tt.sent = slices.Delete(slices.Clone(t.sent), i, min(i+1, len(t.sent)))\n"},
 	{7700, "a refused message is sent again behind later ones", "source.go", "t.unsent = append(back, t.unsent...)", "t.unsent = append(t.unsent, back...)"},
 	{1, "a refusal calls those in front back too", "source.go", "\ts.takeBack(t, t.index(seq))", "\ts.takeBack(t, 0)"},
-	{8600, "a repeated message is sent behind later ones", "source.go", "nil, append(again, t.unsent...)", "nil, append(t.unsent, again...)"},
+	{12900, "a repeated message is sent behind later ones", "source.go", "nil, append(again, t.unsent...)", "nil, append(t.unsent, again...)"},
 	{1, "a crash is taken for handled", "source.go", "\t\t\ts.out.Unknown(m.number)\n", "\t\t\ts.out.Answered(m.number, nil)\n"},
 	{1, "a crash is taken for not handled", "source.go", "\t\tif m.again {\n", "\t\tif true {\n"},
 	{1, "an answered message stays among those sent", "source.go", "\tdelete(s.sent, m.seq)\n\ts.unanswered--", "\ts.unanswered--"},
