@@ -191,7 +191,7 @@ func (r *running) returned(answer []byte) {
 // stopHandlers looks which handlers a move waits for. Those that have no place yet do not begin: a
 // handler that has it may wait for that move. The others have some time. It needs mu.
 func (l *life) stopHandlers() {
-	stopping := l.placeless.cut(func(r *running) bool { return l.owner.Stopping(r.m.Point) })
+	stopping := l.placeless.cut(func(r *running) bool { return l.owner.Outdated(r.m.Point) })
 	for _, r := range stopping {
 		delete(l.running, r)
 		delete(l.waiting, r.m.Point)

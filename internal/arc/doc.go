@@ -133,8 +133,8 @@
 // handlers must end some time after the stop began ([Owner.Stopping]).
 //
 // A node may have few places for handlers. Then three rules keep them from waiting in a circle. A
-// handler without a place does not begin when its arc stops ([Owner.NotBegun]). A message of a handler
-// needs no place. Nor does what is in front of one ([Owner.Behind]).
+// handler without a place does not begin when its arc stops, or gets a new term ([Owner.NotBegun]). A
+// message of a handler needs no place. Nor does what is in front of one ([Owner.Behind]).
 //
 // # Bounds
 //

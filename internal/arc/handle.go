@@ -50,13 +50,26 @@ func (o *Owner) Behind(point uint64) iter.Seq[Message] {
 	return slices.Values(q[min(1, len(q)):])
 }
 
-// NotBegun says that the handler at a point which is [Owner.Stopping] has not begun and will not: its
-// message is refused. So a move waits for no handler that itself waits for a place.
+// Outdated reports whether the message whose handler is next, or runs, at a point has lost its term. If
+// its handler has not begun it must not wait for a place: see [Owner.NotBegun].
+func (o *Owner) Outdated(point uint64) bool {
+	q := o.queues[point]
+	return len(q) > 0 && (o.Stopping(point) || o.arcs.at(point).term != q[0].Term)
+}
+
+// NotBegun says that the handler at a point which is [Owner.Outdated] has not begun and will not: its
+// message is refused. So no move, and no message behind it, waits for a handler that itself waits for
+// a place.
 func (o *Owner) NotBegun(point uint64) {
-	m := o.queues[point][0] // what was behind it was refused when the arc stopped
+	q := o.queues[point]
 	o.queued--
+	o.refuse(q[0])
+	if len(q) > 1 {
+		o.queues[point] = slices.Clone(q[1:])
+		o.out.Handle(q[1])
+		return
+	}
 	delete(o.queues, point)
-	o.refuse(m)
 	o.advance(o.arcs.piece(point))
 }
 

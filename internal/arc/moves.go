@@ -18,6 +18,7 @@ func (o *Owner) grant(arc Arc, term, from uint64) {
 			o.want(sub, piece{phase: wanted, term: term, peer: from, op: p.op, stale: p.stale})
 		case p.phase == held:
 			o.arcs.set(sub, piece{phase: held, term: term})
+			o.refuseQueued(sub)
 		case p.phase == stopping || p.phase == copied:
 			o.arcs.set(sub, piece{phase: wanted, term: term, op: p.op, has: true, resume: p.phase == copied || p.op != 0})
 		case p.phase == wanted:

@@ -94,7 +94,7 @@ func (p *proc) send(point uint64, again bool) *msg {
 func (p *proc) finish(i int, patience bool) bool {
 	h := p.handlers[i]
 	if !h.begun {
-		if !p.o.Stopping(h.Point) {
+		if !p.o.Outdated(h.Point) {
 			return false
 		}
 		p.w.log("%v: the handler of %v does not begin", p, p.w.judge.msg(h.Message))

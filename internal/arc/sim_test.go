@@ -191,7 +191,7 @@ func (w *world) one(what int, p *proc) bool {
 	case 3:
 		if p.running && len(p.handlers) > 0 {
 			at := w.rng.IntN(len(p.handlers))
-			for !p.handlers[at].begun && at > 0 && !p.o.Stopping(p.handlers[at].Point) { // one in front has
+			for !p.handlers[at].begun && at > 0 && !p.o.Outdated(p.handlers[at].Point) { // one in front has
 				at--
 			}
 			return p.finish(at, false)
