@@ -4,7 +4,9 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/arc"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/secure"
@@ -62,6 +64,6 @@ func TestLastOwnerWaitsForNewcomers(t *testing.T) {
 			if keys := r.reg.Keys(); name == "owner" && (len(keys) != 1 || keys[0].Moving == 0) {
 				t.Errorf("%s: %+v", name, keys)
 			}
-		})
+		}, ringdht.WithSelfSetup(2), ringdht.WithGrace(time.Millisecond))
 	}
 }

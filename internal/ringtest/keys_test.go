@@ -82,9 +82,15 @@ func (a *keepers) checkHolders(t *testing.T, all ...*keeper) {
 func TestKeysAreHeld(t *testing.T) {
 	inKeyRing(t, 3, func(t *testing.T, a *keepers, all []*keeper) {
 		a.checkHolders(t, all...)
+		all = append(all, a.join(t, ringdht.WithID(40)))
+		synctest.Wait()
+		a.checkHolders(t, all...)
 		if s := a.shown(t); s.Done == 0 || s.Arcs == 0 {
 			t.Errorf("after moves the registry shows %+v", s)
 		}
+		all[3].node.Close()
+		a.tr.WaitGone(40)
+		synctest.Wait()
 		all[1].node.Close()
 		a.tr.WaitGone(20)
 		synctest.Wait()
