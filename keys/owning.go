@@ -62,10 +62,10 @@ func (o owning) Handle(m arc.Message) {
 		switch {
 		case e.flags&flagNested != 0:
 			l.nested++
-			go r.run()
+			l.launch(r)
 		case l.working < l.h.concurrency:
 			l.working++
-			go r.run()
+			l.launch(r)
 		default:
 			l.counted.Waited++
 			l.placeless.push(r)
@@ -76,6 +76,16 @@ func (o owning) Handle(m arc.Message) {
 // reply answers a message that has no handler.
 func (l *life) reply(m arc.Message, answer []byte) {
 	l.later.push(func() { l.owner.Handled(m.Point, answer) })
+}
+
+// launch runs a handler that has a place, once no operation is about its point any more. The core does not
+// wait for a Resume. It needs mu.
+func (l *life) launch(r *running) {
+	if op := l.operations.about(r.m.Point); op != nil {
+		op.behind = append(op.behind, r)
+		return
+	}
+	go r.run()
 }
 
 // run runs the handler, also if it panics or ends its goroutine.
@@ -130,7 +140,7 @@ func (r *running) returned(answer []byte) {
 	if r.envelope.flags&flagNested != 0 {
 		l.nested--
 	} else if next, ok := l.placeless.pop(); ok {
-		go next.run()
+		l.launch(next)
 	} else {
 		l.working--
 	}
@@ -184,6 +194,8 @@ type operation struct {
 	state []byte // taking: nil if no owner has it
 	lost  bool   // dropping
 	begun bool
+
+	behind []*running // wait for its end
 }
 
 const (
@@ -239,6 +251,16 @@ func (o *operations) overlaps(i int) bool {
 	return false
 }
 
+// about returns the latest operation about a point, or nil.
+func (o *operations) about(point uint64) *operation {
+	for _, op := range slices.Backward(o.all) {
+		if op.arc.Has(point) {
+			return op
+		}
+	}
+	return nil
+}
+
 func (o *operations) run(op *operation) {
 	var state []byte
 	err := fmt.Errorf("keys %q: the owner has panicked, or ended its goroutine", o.l.h.name)
@@ -266,6 +288,9 @@ func (o *operations) ended(op *operation, state []byte, err error) {
 	if l.h.life != l {
 		o.start()
 		return
+	}
+	for _, r := range op.behind {
+		l.launch(r)
 	}
 	if err != nil {
 		l.counted.FailedMoves++
