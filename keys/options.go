@@ -83,6 +83,7 @@ func WithUnknown(f func(Unknown)) Option { return option(func(c *config) { c.unk
 type Unknown struct {
 	Key    string
 	Method string // empty for messages of [Keys]
+	Body   []byte // what [Keys.Send] got, or the request as the ring's codec encodes it
 	Err    error  // matches ErrUnknown
 }
 

@@ -189,7 +189,8 @@ func (h *hub) end(r *request, o outcome) {
 	if r.call || !r.sent {
 		r.done <- o
 	} else if o.unknown {
-		h.tellUnknown(Unknown{r.key, r.method, fmt.Errorf("keys %q: %.80q: %w: %w", h.name, r.key, ErrUnknown, o.err)})
+		e, _ := parseEnvelope(r.body)
+		h.tellUnknown(Unknown{r.key, r.method, e.value, fmt.Errorf("keys %q: %.80q: %w: %w", h.name, r.key, ErrUnknown, o.err)})
 	}
 	for _, f := range r.flushes {
 		f.note(o)
