@@ -235,7 +235,7 @@ func (l *judged) operation(what string, a Arc, to phase) {
 	}
 }
 
-// step is called by a handler: it is about to count a message in a state. anew says that nobody has
+// step is called by a handler: it is about to count a message in a state. anew says that no owner has
 // handed the state over.
 func (j *judge) step(ctx context.Context, key string, source int, n uint64, again bool, before *tallied, anew bool) {
 	l, _ := ctx.Value(judgedKey{}).(*judged)
@@ -347,6 +347,6 @@ func (j *judge) final(key string, got uint64) {
 	case got == b.count:
 	case died && (got == 0 || slices.Contains(b.bases, got) || b.count < got && got <= b.ghost):
 	default:
-		j.fault("%s counts %d in the end, want %d", key, got, b.count)
+		j.fault("%s counts %d at the end, want %d", key, got, b.count)
 	}
 }

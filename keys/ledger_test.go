@@ -20,7 +20,7 @@ var (
 	ledgerEvery    = flag.Duration("every", 200*time.Millisecond, "an owner joins, and one leaves, each time, such as 1s; in TestLedgerOfCrashes one dies as well")
 	ledgerKeys     = flag.Int("keys", 500, "the keys of its sources")
 	ledgerFill     = flag.Int("fill", 100, "bytes in a state, besides its counters")
-	ledgerTCP      = flag.Bool("tcp", false, "the ring is over TCP, so that nobody is cut off")
+	ledgerTCP      = flag.Bool("tcp", false, "the ring is over TCP, so that no owner is cut off")
 	ledgerTrouble  = flag.Duration("trouble", time.Second, "how long TestLedgerOfCrashes waits after an owner was cut off, or after the registry was restarted")
 	ledgerLease    = flag.Duration("lease", 3*time.Second, "the lease of the ring of TestLedgerOfCrashes")
 )
