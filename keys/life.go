@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht"
@@ -23,10 +24,12 @@ type life struct {
 	note   func(body []byte) bool // to the registry, on the latest connection
 	reader *arc.NoteReader
 
-	peers map[uint64]*peer // by their lives
-	own   queue[arc.Frame] // to itself
-	later queue[func()]    // what an output may not do
-	from  uint64           // whose frame is being handled
+	ready   atomic.Bool      // others know this life
+	peers   map[uint64]*peer // by their lives
+	scratch []byte           // for an encoded frame, which a channel copies
+	own     queue[arc.Frame] // to itself
+	later   queue[func()]    // what an output may not do
+	from    uint64           // whose frame is being handled
 
 	pending map[uint64]*request // by the core's numbers
 	places  int                 // of those of WithBuffer: used
@@ -79,10 +82,10 @@ func (h *hub) endLife(cause error) {
 		p.channel.Close()
 		l.counted.addChannel(p.channel.Counters())
 	}
-	h.counted.add(l.totals())
 	for _, number := range sortedKeys(l.pending) {
 		l.finish(number, outcome{err: cause, unknown: true})
 	}
+	h.counted.add(l.totals())
 	l.operations.end()
 	h.announce()
 }
@@ -137,7 +140,13 @@ func (l *life) Send(to uint64, f arc.Frame) {
 	case l.h.roll.over[to]:
 	default:
 		p := l.peer(to)
-		p.channel.Send(f.Append(nil))
+		if p.sent == 0 && !p.named { // mostly a life that leaves, which its receiver has not met
+			l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: to}))
+		}
+		l.scratch = f.Append(l.scratch[:0])
+		if p.channel.Send(l.scratch); cap(l.scratch) > maxBody {
+			l.scratch = nil
+		}
 		p.sent++
 		if f.Kind == arc.Ans {
 			p.open--

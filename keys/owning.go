@@ -145,7 +145,6 @@ func (r *running) returned(answer []byte) {
 		l.working--
 	}
 	l.counted.Handled++
-	l.moved = true // the move may wait for others, too
 	l.owner.Handled(r.m.Point, answer)
 	l.settle()
 	if l.h.leaving {

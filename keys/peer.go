@@ -16,6 +16,7 @@ const (
 	maxBody      = 16 << 10 // bytes of a channel in one message of the ring, if its messages may be so long
 	maxTaken     = 8        // such messages that one SendBatch gets
 	maxOpen      = 4096     // messages of another life that are not answered: its core keeps to it
+	maxUnacked   = 1 << 14  // frames: all that the cores of an honest life let be on their way, and more
 	maxGive      = 64 << 20 // bytes of the state of an arc
 	minBackoff   = 20 * time.Millisecond
 	maxBackoff   = 2 * time.Second
@@ -133,7 +134,7 @@ func (h *hub) take(source ringdht.ID, body []byte) (ok bool) {
 		return false
 	}
 	err = p.channel.Receive(body)
-	if errors.Is(err, channel.ErrViolation) {
+	if errors.Is(err, channel.ErrViolation) || p.channel.Unacknowledged() > maxUnacked {
 		h.gone(from)
 		return false
 	}
@@ -195,9 +196,11 @@ func (p *peer) signal() {
 
 // send is the outbox: it sends what the channel has, until it has nothing.
 func (p *peer) send() {
+	p.l.awaitReady()
+	var bodies [maxTaken][]byte
 	for {
 		p.rest()
-		batch := p.next()
+		batch := p.next(&bodies)
 		if len(batch) == 0 {
 			return
 		}
@@ -209,14 +212,24 @@ func (p *peer) send() {
 	}
 }
 
+// awaitReady waits until the tables lead to this life, once. The others drop what comes before, and the
+// stream sends it again after half a second: so long a move of a newcomer would take.
+func (l *life) awaitReady() {
+	if !l.ready.Load() && l.h.n.Ready(l.ctx) == nil {
+		l.ready.Store(true)
+	}
+}
+
 // next takes the next bodies. If there are none the goroutine ends.
-func (p *peer) next() (batch [][]byte) {
+func (p *peer) next(bodies *[maxTaken][]byte) (batch [][]byte) {
 	h := p.l.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if most := min(maxBody, h.n.MaxPayload()); most >= channel.MinBody && p.there() {
 		for len(batch) < maxTaken && p.channel.Pending() {
-			batch = append(batch, p.channel.Take(nil, most))
+			b := &bodies[len(batch)]
+			*b = p.channel.Take((*b)[:0], most)
+			batch = append(bodies[:len(batch)], *b)
 		}
 	}
 	p.sending = len(batch) > 0

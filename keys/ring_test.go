@@ -380,3 +380,23 @@ func TestLargeStates(t *testing.T) {
 		}
 	})
 }
+
+// A newcomer takes over what an owner that leaves just then has given, at once: neither its first messages
+// nor the name of that owner cost a pause.
+func TestNewcomerTakesAtOnce(t *testing.T) {
+	inMemory(t, func(t *testing.T, r *service) {
+		all := r.start(5)
+		client := r.join(r.make(5, false))
+		for i := range 3 {
+			for _, key := range keysOf(100) {
+				client.source(key).call(1)
+			}
+			r.join(r.make(ringdht.ID(15+10*i), true))
+			begun := time.Now()
+			r.leave(all[i])
+			if took := time.Since(begun); took > 90*time.Millisecond {
+				t.Errorf("the owner has left after %v", took)
+			}
+		}
+	})
+}

@@ -225,13 +225,14 @@ func (a *Authority) move(arc Arc, from, to uint64) {
 	a.out.Tell(to, Frame{Kind: Grant, Arc: arc, Term: term, Life: from})
 }
 
-// settleAt settles the shares that an owner has gained, or lost.
+// settleAt settles the shares that an owner has gained, or lost, and what it has left of those behind:
+// they may have waited for a move in its part to get one term.
 func (a *Authority) settleAt(o *owner) {
 	if len(o.Positions) == 0 {
 		return
 	}
 	for _, at := range o.Positions {
-		a.settle(Arc{at, at})
+		a.settle(Arc{at, max(at, at+1)})
 	}
 	a.settle(Arc{math.MaxUint64, math.MaxUint64}) // the rest of the share of the first position is here
 }

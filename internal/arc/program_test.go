@@ -73,6 +73,16 @@ func (p *proc) finish(i int, patience bool) bool {
 	return true
 }
 
+// endCall ends a call of a handler for which a stop waits.
+func (p *proc) endCall() bool {
+	for i := range p.handlers {
+		if p.finish(i, true) {
+			return true
+		}
+	}
+	return false
+}
+
 // Give is [OwnerOutput].
 func (p *proc) Give(op uint64, arc Arc) { p.ops = append(p.ops, operation{op: op, arc: arc}) }
 

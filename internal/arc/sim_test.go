@@ -236,6 +236,9 @@ func (w *world) last() bool {
 		}
 		switch {
 		case p.resting && len(p.list) > 0:
+			if p.retries++; p.retries%100 == 0 && p.endCall() { // what it asks for may wait for this
+				return true
+			}
 			p.resting = false
 			p.s.Retry()
 			return true
@@ -250,10 +253,8 @@ func (w *world) last() bool {
 			w.leave(p)
 			return true
 		}
-		for i := range p.handlers {
-			if p.finish(i, true) {
-				return true
-			}
+		if p.endCall() {
+			return true
 		}
 	}
 	return false

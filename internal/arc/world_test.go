@@ -64,6 +64,7 @@ type proc struct {
 	state    map[uint64][]*msg // by point: what was handled
 	holds    map[uint64]uint64 // by point, for the judge
 	resting  bool
+	retries  int
 }
 
 // event is a change of the list of members.
