@@ -86,6 +86,7 @@ func TestOnLoad(t *testing.T) {
 			t.Errorf("counted %d", n)
 		}
 		r.join(r.make(20, true))
+		r.awaitOwners(2)
 		r.leave(all[0])
 		if n := s.call(1); n != 107 || loads.Load() != 2 {
 			t.Errorf("counted %d, loaded %d times", n, loads.Load())
@@ -100,8 +101,11 @@ func TestLastOwnerLeaves(t *testing.T) {
 		var mu sync.Mutex
 		disk := make(map[string]tally)
 		r.set = func(s *Space[tally]) {
-			s.OnSave(func(_ context.Context, key string, state *tally) error {
+			s.OnSave(func(ctx context.Context, key string, state *tally) error {
 				time.Sleep(10 * time.Millisecond)
+				if Term(ctx) == 0 {
+					t.Error("OnSave has no term")
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				disk[key] = *state
@@ -168,6 +172,7 @@ func TestPatience(t *testing.T) {
 		s := client.source("b")
 		s.call(1)
 		r.join(r.make(20, true))
+		r.awaitOwners(2)
 		synctest.Wait()
 		began := time.Now()
 		r.leave(all[0])

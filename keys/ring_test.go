@@ -371,6 +371,7 @@ func TestLargeStates(t *testing.T) {
 			sources = append(sources, s)
 		}
 		r.join(r.make(20, true))
+		r.awaitOwners(2)
 		r.leave(all[0])
 		for _, s := range sources {
 			if got := s.call(1); got != 2 {

@@ -97,6 +97,7 @@ type entry[S any] struct {
 	point   uint64
 	state   S
 	encoded []byte // nil: state counts
+	term    uint64 // of the latest message
 }
 
 func bucket(point uint64) int { return int(point >> 54) }

@@ -29,9 +29,10 @@ func (s *states[S]) Handle(ctx context.Context, m Message) ([]byte, error) {
 func (s *states[S]) state(ctx context.Context, key string) (*S, error) {
 	point := Point(key)
 	if e := s.get(key, point); e != nil {
+		e.term = Term(ctx)
 		return &e.state, s.decode(e)
 	}
-	e := &entry[S]{point: point}
+	e := &entry[S]{point: point, term: Term(ctx)}
 	if load := s.space.load; load != nil {
 		var err error
 		if e.state, err = load(ctx, key); err != nil {
@@ -90,7 +91,7 @@ func (s *states[S]) leaves(ctx context.Context, key string, e *entry[S]) error {
 	if err := s.decode(e); err != nil {
 		return err
 	}
-	return s.space.save(ctx, key, &e.state)
+	return s.space.save(context.WithValue(ctx, termKey{}, e.term), key, &e.state)
 }
 
 // Take is [Owner].
@@ -153,9 +154,10 @@ func (s *states[S]) Drop(ctx context.Context, a Arc, lost bool) {
 	s.remove(a)
 }
 
-// Term returns the term under which the owner handles the message of a handler's context, 0 for other
-// contexts. Terms of a key grow with each move of it. So what is outside of the ring can refuse an owner
-// that was declared dead and does not know it.
+// Term returns the term under which the owner handles the message of a handler's context, which is that of
+// OnLoad too. In OnSave it is that of the latest message to the key at this node, 0 if there was none; for
+// other contexts it is 0. Terms of a key grow with each move of it. So what is outside of the ring can
+// refuse an owner that was declared dead and does not know it.
 func Term(ctx context.Context) uint64 {
 	term, _ := ctx.Value(termKey{}).(uint64)
 	return term

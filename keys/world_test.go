@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/unwrap"
 	"github.com/x/ringdht/memnet"
 )
 
@@ -130,6 +131,20 @@ func (r *service) start(owners int) (all []*member) {
 	}
 	r.Setup(0)
 	return all
+}
+
+// awaitOwners waits until the registry has the reports of this many owners. One that leaves before another has
+// reported is the last one.
+func (r *service) awaitOwners(n int) {
+	r.t.Helper()
+	ringtest.WaitUntil(r.t, "the owners have reported", func() bool {
+		for _, s := range unwrap.Registry(r.Registry).Keys() {
+			if s.Owners == n {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // leave lets a node leave.
