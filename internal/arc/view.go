@@ -23,3 +23,16 @@ func (a *Authority) Pieces() iter.Seq[Piece] {
 
 // Holder is the life that holds a point, or 0.
 func (a *Authority) Holder(point uint64) uint64 { return a.arcs.at(point).holder }
+
+// Arcs is the number of arcs that an owner holds, also those that it is about to give.
+func (o *Owner) Arcs() (n int) {
+	for _, p := range o.arcs.walk(Ring) {
+		if p.phase == held || p.phase == stopping {
+			n++
+		}
+	}
+	return n
+}
+
+// Queued is the number of messages here whose handlers have not returned.
+func (o *Owner) Queued() int { return o.queued }

@@ -266,6 +266,9 @@ func TestLongestReportsFit(t *testing.T) {
 	for range ring.MaxTable {
 		status.Links = append(status.Links, max, 1, 1<<62, 1<<40)
 	}
+	for range control.MaxKeys {
+		status.Keys = append(status.Keys, control.KeyFigures{Service: strings.Repeat("k", control.MaxKeyBytes/control.MaxKeys), Figures: slices.Repeat([]int64{1 << 62}, 32)})
+	}
 	for _, c := range []control.Codec{codec.Msgpack{}, codec.JSON{}} {
 		b, err := control.Encode(c, control.TypeBeat, control.Beat{Status: []control.Status{status}})
 		if most := control.FrameLimit(control.TypeBeat, true); err != nil || len(b) > most {

@@ -335,6 +335,8 @@ type Status struct {
 	Links    []uint64 `json:"links"`    // for each entry of the table: its ID, 1 if the link is up, bytes, bytes queued
 	Streams  []int64  `json:"streams"`
 	Limits   []int64  `json:"limits"`
+
+	Keys []KeyFigures `json:"keys,omitempty"` // for each service with keys of the node
 }
 
 // BeatAnswer answers a Beat. Every is the pace that the registry wants: a Beat every so

@@ -62,10 +62,11 @@ var maxLists = map[reflect.Type]map[string]int{
 	reflect.TypeFor[Beat]():     {"status": 1},
 	reflect.TypeFor[Status](): {
 		"counters": maxRow, "hops": 2 * (status.MaxHopCount + 1), "latency": 2 * status.HistogramBuckets,
-		"links": 4 * ring.MaxTable, "streams": 16, "limits": 16,
+		"links": 4 * ring.MaxTable, "streams": 16, "limits": 16, "keys": MaxKeys,
 	},
-	reflect.TypeFor[Traced](): {"hops": maxHops},
-	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
+	reflect.TypeFor[KeyFigures](): {"figures": maxRow},
+	reflect.TypeFor[Traced]():     {"hops": maxHops},
+	reflect.TypeFor[Pairs]():      {"sent": maxPairs, "received": maxPairs},
 	reflect.TypeFor[Manifest](): {
 		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "stubs": ring.MaxTable,
 		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers, "leaving": MaxOthers,

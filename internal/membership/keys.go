@@ -41,6 +41,9 @@ func (a *Authority) BackWithKeys(service string) bool {
 	return false
 }
 
+// OpensKeys reports whether any member opens a service with keys.
+func (a *Authority) OpensKeys(service string) bool { return a.keyServices[service] > 0 }
+
 // checkKeys refuses a newcomer that opens more services with keys than there may be.
 func (a *Authority) checkKeys(keys []string) error {
 	more := 0

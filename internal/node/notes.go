@@ -9,6 +9,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // MaxNote is the longest body of a note.
@@ -35,6 +36,24 @@ type Notes interface {
 	// returned. It is called on the goroutine that ends it: that of Close, of Leave, or controlLoop. They
 	// return after it, and the next incarnation begins after it.
 	Ended(incarnation uint64)
+}
+
+// KeyCounter is what Notes may have besides: figures for the node's status, which heartbeats carry to
+// the registry. Package keys has it.
+type KeyCounter interface {
+	// KeyCounters returns the figures of an incarnation, zero if it is not the present one. Any goroutine
+	// may call it. It must not wait, and must not use the node.
+	KeyCounters(incarnation uint64) status.KeyCounters
+}
+
+// keyStatus lists the figures of the services with keys, by name.
+func (n *Node) keyStatus(incarnation uint64) (all []status.NodeKeys) {
+	for _, s := range n.noted {
+		if c, ok := s.notes.(KeyCounter); ok {
+			all = append(all, status.NodeKeys{Service: s.service, KeyCounters: c.KeyCounters(incarnation)})
+		}
+	}
+	return all
 }
 
 // noted is a service with keys.

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // maxNoteParts bounds the bytes of reports that are not whole yet, of one session and of all.
@@ -53,10 +54,19 @@ type keyService struct {
 	authority  *arc.Authority
 	lives      map[uint64]*keyLife // those that have reported
 	recovering bool
-	retiring   map[uint64]bool      // lives whose Retire waits for reports
-	waitsSince time.Time            // for reports alone: the grace is over
-	moves      map[uint64]time.Time // when those under way began, by term
-	done       uint64               // moves that have ended with the state at the receiver
+	retiring   map[uint64]bool     // lives whose Retire waits for reports
+	waitsSince time.Time           // for reports alone: the grace is over
+	moves      map[uint64]*keyMove // those under way, by term
+	done, void uint64              // moves that have ended: with the state at the receiver, or otherwise
+	times      status.Histogram    // of those that are done
+	longest    time.Duration
+	shown      *keyView // nil if something may have changed since
+}
+
+// keyMove is a move under way.
+type keyMove struct {
+	since time.Time
+	left  uint64 // points that have not moved yet; 0 before the first has if it is the whole ring
 }
 
 // keyLife is a life that has reported.
@@ -111,7 +121,7 @@ func (r *Registry) handleNote(s *session, body []byte) error {
 			k.where(s, note.Service, n.Frame.Life)
 		} else if v == nil || v.lives[life] == nil || v.lives[life].session != s { // its report has not come over this connection
 			k.ignored.Add(1)
-		} else if n.Frame.Kind == arc.Retire {
+		} else if v.shown = nil; n.Frame.Kind == arc.Retire {
 			v.retire(life)
 		} else {
 			v.authority.Handle(life, n.Frame)
@@ -170,6 +180,7 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
 	retires := n.Report.Retiring && !v.recovering
 	n.Report.Retiring = n.Report.Retiring && v.recovering
+	v.shown = nil
 	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
 	if retires && v.lives[ref.Incarnation] != nil {
 		v.retire(ref.Incarnation)
@@ -215,7 +226,7 @@ func (k *keys) open(service string) *keyService {
 	k.r.mu.Lock()
 	recovering := k.r.members.Recovering() || k.r.members.BackWithKeys(service)
 	k.r.mu.Unlock()
-	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]time.Time), retiring: make(map[uint64]bool), recovering: recovering}
+	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), retiring: make(map[uint64]bool), moves: make(map[uint64]*keyMove), recovering: recovering}
 	v.authority = arc.NewAuthority(k.r.drawTerm, recovering, v)
 	if recovering {
 		k.waiting.Add(1)
@@ -257,6 +268,7 @@ func (k *keys) gone(ref ring.Ref) {
 		if delete(v.retiring, ref.Incarnation); waited && !v.waits() {
 			k.waiting.Add(-1)
 		}
+		v.shown = nil
 		v.authority.Gone(ref.Incarnation)
 		v.pruneMoves()
 		v.closeIfEmpty()
@@ -302,10 +314,12 @@ func (k *keys) recover() {
 		k.waiting.Add(-1)
 		if v.recovering {
 			v.recovering = false
+			v.shown = nil
 			v.authority.Recovered()
 		}
 		for life := range v.retiring {
 			delete(v.retiring, life)
+			v.shown = nil
 			v.authority.Handle(life, arc.Frame{Kind: arc.Retire})
 		}
 	}
@@ -340,12 +354,9 @@ func (v *keyService) allReported() bool {
 func (v *keyService) Tell(life uint64, f arc.Frame) {
 	switch {
 	case f.Kind == arc.Grant && f.Life != 0:
-		v.moves[f.Term] = time.Now()
+		v.moves[f.Term] = &keyMove{time.Now(), points(f.Arc)}
 	case f.Kind == arc.Settled:
-		if _, known := v.moves[f.Term]; known {
-			delete(v.moves, f.Term)
-			v.done++
-		}
+		v.settled(f.Arc, f.Term)
 	}
 	if l := v.lives[life]; l != nil {
 		l.session.sendNote(v.name, arc.AppendNote(nil, f))

@@ -60,7 +60,7 @@ func (v *keyService) show() KeyService {
 		}
 		under[p.Move] = struct{}{}
 		if len(s.Moves) < maxKeyMoves {
-			s.Moves = append(s.Moves, KeyMove{p.Arc, v.ref(p.Holder), v.ref(p.Receiver), v.moves[p.Move]})
+			s.Moves = append(s.Moves, KeyMove{p.Arc, v.ref(p.Holder), v.ref(p.Receiver), v.since(p.Move)})
 		}
 	}
 	s.Moving = len(under)
@@ -94,5 +94,11 @@ func (v *keyService) pruneMoves() {
 	for p := range v.authority.Pieces() {
 		under[p.Move] = struct{}{}
 	}
-	maps.DeleteFunc(v.moves, func(term uint64, _ time.Time) bool { _, is := under[term]; return !is })
+	maps.DeleteFunc(v.moves, func(term uint64, _ *keyMove) bool {
+		_, is := under[term]
+		if !is {
+			v.void++
+		}
+		return !is
+	})
 }

@@ -111,7 +111,7 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	if u := r.runs.current; u != nil {
 		u.lose(ref, why)
 	}
-	r.reports.retire(ref)
+	r.reports.retire(ref, r.members.OpensKeys)
 	r.loopbacks.drop(ref)
 	r.holders.end(ref)
 	r.hosts.drop(ref)

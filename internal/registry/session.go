@@ -286,6 +286,9 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
 	if s.attached { // else it has left, or is back over another connection
+		if reported != nil {
+			reported.Keys = r.ownKeys(ref, reported.Keys)
+		}
 		now := time.Now()
 		r.history.advance(now, r.members.Len())
 		since, grown := r.reports.update(now, ref, reported)

@@ -9,6 +9,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/arc"
 	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/status"
 )
 
 // keepers are nodes that offer to hold the keys of a service. Frames between them need no streams.
@@ -34,6 +35,10 @@ type keeper struct {
 	log    []string
 	fresh  int // arcs that it has got without their state
 	wrong  int // lives that had to end since another had their arcs
+
+	slow    bool     // it takes states only when released
+	waiting []func() // that are to be released
+	figures status.KeyCounters
 }
 
 func newKeepers(tr *ringtest.Ring) *keepers {
@@ -175,7 +180,33 @@ func (k *keeper) Take(op uint64, _ arc.Arc, given []byte) {
 	if given == nil {
 		k.fresh++
 	}
-	k.all.later(func() { owner.TookState(op, true) })
+	took := func() { owner.TookState(op, true) }
+	if k.slow {
+		k.waiting = append(k.waiting, took)
+		return
+	}
+	k.all.later(took)
+}
+
+// release lets a slow keeper take what it waits for.
+func (k *keeper) release() {
+	k.all.do(func() {
+		k.slow = false
+		for _, took := range k.waiting {
+			took()
+		}
+		k.waiting = nil
+	})
+}
+
+// KeyCounters implements node.KeyCounter.
+func (k *keeper) KeyCounters(life uint64) status.KeyCounters {
+	k.all.mu.Lock()
+	defer k.all.mu.Unlock()
+	if life != k.life {
+		return status.KeyCounters{}
+	}
+	return k.figures
 }
 
 func (k *keeper) Handle(arc.Message) {}
