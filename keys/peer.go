@@ -73,7 +73,10 @@ func (l *life) listed(other uint64, id ringdht.ID) {
 		p.signal()
 		return
 	}
-	p.id, p.named, p.listed = id, true, true
+	if !p.named { // the outbox reads the ID of one that is
+		p.id = id
+	}
+	p.named, p.listed = true, true
 	p.signal()
 }
 
