@@ -132,7 +132,7 @@ func (f *field) run() {
 						time.Sleep(time.Second)
 						continue
 					}
-					time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+					time.Sleep(time.Duration(random.IntN(4)) * time.Millisecond)
 					client(f.ctx, f.h, stores[i%len(stores)], i, f.keys[random.IntN(len(f.keys))], random, fmt.Sprintf("%d.%d", i, n))
 				}
 			}
@@ -179,7 +179,7 @@ func (f *field) rest() {
 
 // fault does something to one or two zones.
 func (f *field) fault() {
-	time.Sleep(time.Duration(f.rand.IntN(3000)) * time.Millisecond)
+	time.Sleep(time.Duration(f.rand.IntN(500)) * time.Millisecond)
 	zone := f.rand.IntN(3)
 	zones := []int{zone}
 	if f.rand.IntN(2) == 0 {
@@ -239,8 +239,10 @@ func (f *field) cut(zones []int) {
 		o := f.owners[z][f.rand.IntN(len(f.owners[z]))]
 		lost = append(lost, o.host)
 	}
-	if f.rand.IntN(2) == 0 {
-		lost = append(lost, fmt.Sprint("h", 6+f.rand.IntN(3)))
+	for i := range 3 { // clients that hear nothing of it
+		if f.rand.IntN(3) == 0 {
+			lost = append(lost, fmt.Sprint("h", 6+i))
+		}
 	}
 	for _, host := range lost {
 		f.net.Cut(host, "registry")
