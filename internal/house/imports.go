@@ -101,7 +101,7 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 	case test && to == "internal/leaks":
 		return true
 	case strings.HasPrefix(from, "examples"): // what users can do, but for the study, which has no nodes
-		return to == "." || to == "status" || to == "memnet" || to == "health" || to == "rpc" || to == "topic" || to == "keys" || strings.HasPrefix(to, "examples/internal/") ||
+		return to == "." || to == "status" || to == "memnet" || to == "health" || to == "rpc" || to == "topic" || to == "keys" || strings.HasPrefix(to, "examples/internal/") || strings.HasPrefix(to, "examples/kv/") ||
 			from == "examples/study" && to == "internal/ring" || from == "examples/internal/page" && to == "dashboard"
 	case from == "dashboard": // what users can do
 		return to == "." || to == "status" || test && (to == "memnet" || to == "internal/ringtest")
