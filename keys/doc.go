@@ -2,7 +2,8 @@
 // at a time and in order, and find the state that the earlier ones have left. When nodes join or leave,
 // keys move with their states, and messages follow them.
 //
-// A counter for each key, shared over all nodes that handle Add:
+// The example is step 5 of the course of package [ringdht]. A counter for each key, shared over all nodes
+// that handle Add:
 //
 //	const Add = keys.Method[int64, int64, int64]("add") // state, request, answer
 //
