@@ -1,5 +1,5 @@
 // Package arc decides which life of a node handles the messages to a key. It is the thinking part of
-// package keys, and nothing uses it yet.
+// package keys, and of the part of the registry that decides.
 //
 // It is pure: no I/O, no lock, no clock, no goroutine. Frames and events go into an [Authority] at
 // the registry, an [Owner] at each node that offers to hold keys, and a [Source] at each node that
