@@ -36,9 +36,10 @@ type life struct {
 	bytes   int                 // of these
 
 	running    map[*running]bool
-	working    int             // of running: those that have a place
-	nested     int             // of running: those for other handlers
-	placeless  queue[*running] // that wait for a place
+	working    int                 // of running: those that have a place
+	nested     int                 // of running: those for other handlers
+	placeless  queue[*running]     // that wait for a place
+	waiting    map[uint64]*running // the same, by point
 	operations operations
 
 	moved   bool // a move may wait for handlers
@@ -52,7 +53,7 @@ type life struct {
 
 // beginLife needs mu.
 func (h *hub) beginLife(self uint64) *life {
-	l := &life{h: h, self: self, peers: make(map[uint64]*peer), pending: make(map[uint64]*request), running: make(map[*running]bool)}
+	l := &life{h: h, self: self, peers: make(map[uint64]*peer), pending: make(map[uint64]*request), running: make(map[*running]bool), waiting: make(map[uint64]*running)}
 	l.ctx, l.cancel = context.WithCancelCause(h.ctx)
 	l.source, l.owner = arc.NewSource(l), arc.NewOwner(owning{l})
 	l.operations.l = l
@@ -127,7 +128,9 @@ func (l *life) handle(from uint64, f arc.Frame) {
 	if f.Kind != arc.Msg && f.Kind != arc.Ask {
 		l.moved = true
 	}
-	l.owner.Handle(from, f)
+	if l.owner.Handle(from, f); f.Kind == arc.Msg && isNested(f.Body) {
+		l.hurry(f.Point)
+	}
 }
 
 // Send is [arc.SourceOutput]: it queues a frame for a life.

@@ -39,6 +39,7 @@ type running struct {
 	cancel   context.CancelCauseFunc
 	patience alarm
 	told     bool // its context has ended since its key is to move
+	nested   bool // a handler waits for it, or for a message behind it: it takes no place of others
 }
 
 // Handle is [arc.OwnerOutput].
@@ -61,16 +62,50 @@ func (o owning) Handle(m arc.Message) {
 		l.running[r] = true
 		switch {
 		case e.flags&flagNested != 0:
-			l.nested++
-			l.launch(r)
+			l.launchNested(r)
 		case l.working < l.h.concurrency:
 			l.working++
 			l.launch(r)
+		case l.nested < maxNested && l.nestedBehind(m.Point):
+			l.launchNested(r)
 		default:
 			l.counted.Waited++
 			l.placeless.push(r)
+			l.waiting[m.Point] = r
 		}
 	}
+}
+
+// isNested reports whether a handler has sent a message.
+func isNested(body []byte) bool { return len(body) > 0 && body[0]&flagNested != 0 }
+
+// nestedBehind reports whether a message of a handler waits for the first one at a point.
+func (l *life) nestedBehind(point uint64) bool {
+	for m := range l.owner.Behind(point) {
+		if isNested(m.Body) {
+			return true
+		}
+	}
+	return false
+}
+
+// hurry runs what is in front of a message of a handler. It may wait for the place that this handler has.
+// It needs mu.
+func (l *life) hurry(point uint64) {
+	r := l.waiting[point]
+	if r == nil || l.nested >= maxNested || !l.nestedBehind(point) {
+		return
+	}
+	l.placeless.cut(func(other *running) bool { return other == r })
+	l.launchNested(r)
+}
+
+// launchNested runs a handler beside those that take a place. It needs mu.
+func (l *life) launchNested(r *running) {
+	delete(l.waiting, r.m.Point)
+	r.nested = true
+	l.nested++
+	l.launch(r)
 }
 
 // reply answers a message that has no handler.
@@ -137,9 +172,10 @@ func (r *running) returned(answer []byte) {
 	if l.h.life != l {
 		return
 	}
-	if r.envelope.flags&flagNested != 0 {
+	if r.nested {
 		l.nested--
 	} else if next, ok := l.placeless.pop(); ok {
+		delete(l.waiting, next.m.Point)
 		l.launch(next)
 	} else {
 		l.working--
@@ -158,6 +194,7 @@ func (l *life) stopHandlers() {
 	stopping := l.placeless.cut(func(r *running) bool { return l.owner.Stopping(r.m.Point) })
 	for _, r := range stopping {
 		delete(l.running, r)
+		delete(l.waiting, r.m.Point)
 		r.cancel(nil)
 		l.owner.NotBegun(r.m.Point)
 	}

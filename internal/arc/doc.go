@@ -132,6 +132,10 @@
 // move in opposite directions while handlers of each call the other. Then the contexts of these
 // handlers must end some time after the stop began ([Owner.Stopping]).
 //
+// A node may have few places for handlers. Then three rules keep them from waiting in a circle. A
+// handler without a place does not begin when its arc stops ([Owner.NotBegun]). A message of a handler
+// needs no place. Nor does what is in front of one ([Owner.Behind]).
+//
 // # Bounds
 //
 //	source     maxUnanswered messages, maxBodies bytes: [Source.Room] says no. maxKnown cached arcs: all forgotten

@@ -1,6 +1,9 @@
 package arc
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // message queues a message if this life holds its point under exactly its term.
 func (o *Owner) message(m Message) {
@@ -38,6 +41,13 @@ func (o *Owner) Handled(point uint64, reply []byte) {
 	if o.Stopping(point) {
 		o.advance(o.arcs.piece(point))
 	}
+}
+
+// Behind yields the messages that wait for the one whose handler is next, or runs, at a point. A
+// message that a handler waits for must not be behind one that waits for that handler's place.
+func (o *Owner) Behind(point uint64) iter.Seq[Message] {
+	q := o.queues[point]
+	return slices.Values(q[min(1, len(q)):])
 }
 
 // NotBegun says that the handler at a point which is [Owner.Stopping] has not begun and will not: its

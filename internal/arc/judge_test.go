@@ -11,6 +11,7 @@ type msg struct {
 	number   uint64
 	point    uint64
 	again    bool
+	call     bool // of a handler
 	handled  int
 	repeats  int  // times that its outcome was unknown
 	told     bool // unknown
@@ -84,8 +85,8 @@ func (j *judge) begin(p *proc, x Message) {
 	if j.noHandle[[2]uint64{x.Source, x.Seq}] {
 		j.fail("%v handles %v, which was refused", p, m)
 	}
-	for _, h := range p.handlers[:len(p.handlers)-1] {
-		if h.Point == x.Point {
+	for _, h := range p.handlers {
+		if h.Point == x.Point && h.begun && (h.Source != x.Source || h.Seq != x.Seq) {
 			j.fail("%v handles two messages to %x at once", p, x.Point)
 		}
 	}

@@ -44,6 +44,9 @@ func newWorld(seed uint64) *world {
 		}
 	}
 	w.cuts = 1 + rng.IntN(maxCuts)
+	if w.places = 1 << 30; seed%7 < 4 {
+		w.places = 1
+	}
 	return w
 }
 
@@ -186,7 +189,13 @@ func (w *world) one(what int, p *proc) bool {
 			return true
 		}
 	case 3:
-		return p.running && len(p.handlers) > 0 && p.finish(w.rng.IntN(len(p.handlers)), false)
+		if p.running && len(p.handlers) > 0 {
+			at := w.rng.IntN(len(p.handlers))
+			for !p.handlers[at].begun && at > 0 && !p.o.Stopping(p.handlers[at].Point) { // one in front has
+				at--
+			}
+			return p.finish(at, false)
+		}
 	case 4:
 		if p.running && len(p.ops) > 0 {
 			p.operate(w.rng.IntN(len(p.ops)))
@@ -298,7 +307,7 @@ type totals struct {
 	Steps, Messages, Handled, Unknown, Repeated, Refused   int
 	Died, FalselyDead, Left, Offered, Retired, Crashed     int
 	Disconnected, Failed, Impatient, Resumed, Lost, Parked int
-	Moves, Merges                                          int
+	Moves, Merges, NotBegun                                int
 	Frames                                                 [Closed + 1]int
 }
 
@@ -321,7 +330,7 @@ func (t *totals) add(w *world) {
 	}
 	for to, v := range map[*int]int{&t.Steps: x.Steps, &t.Messages: x.Messages, &t.Handled: w.judge.handledIn, &t.Unknown: x.Unknown, &t.Repeated: x.Repeated, &t.Refused: x.Refused,
 		&t.Died: x.Died, &t.FalselyDead: x.FalselyDead, &t.Left: x.Left, &t.Retired: x.Retired, &t.Offered: x.Offered, &t.Crashed: x.Crashed,
-		&t.Disconnected: x.Disconnected, &t.Failed: x.Failed, &t.Impatient: x.Impatient, &t.Resumed: x.Resumed, &t.Lost: x.Lost, &t.Parked: x.Parked, &t.Moves: x.Moves, &t.Merges: x.Merges} {
+		&t.Disconnected: x.Disconnected, &t.Failed: x.Failed, &t.Impatient: x.Impatient, &t.Resumed: x.Resumed, &t.Lost: x.Lost, &t.Parked: x.Parked, &t.Moves: x.Moves, &t.Merges: x.Merges, &t.NotBegun: x.NotBegun} {
 		*to += v
 	}
 }
@@ -329,7 +338,7 @@ func (t *totals) add(w *world) {
 func (t *totals) rare() (names []string) {
 	for name, n := range map[string]int{"messages": t.Messages, "unknown outcomes": t.Unknown, "repeats": t.Repeated, "refusals": t.Refused, "deaths": t.Died, "false deaths": t.FalselyDead,
 		"departures": t.Left, "sources that begin to offer": t.Offered, "crashes of the registry": t.Crashed, "lost connections": t.Disconnected, "failed operations": t.Failed, "calls that end": t.Impatient,
-		"resumed arcs": t.Resumed, "lost states": t.Lost, "parked asks": t.Parked, "moves": t.Moves, "merges": t.Merges} {
+		"resumed arcs": t.Resumed, "lost states": t.Lost, "parked asks": t.Parked, "moves": t.Moves, "merges": t.Merges, "handlers that do not begin": t.NotBegun} {
 		if n < 20 {
 			names = append(names, name)
 		}

@@ -28,6 +28,7 @@ type world struct {
 	budget   budget
 	lag      int
 	cuts     int    // pieces in a share, at most
+	places   int    // for handlers at a process
 	slow     [8]int // by kind of thing: of so many times it goes on once
 	maxSteps int
 	totals   totals
@@ -78,6 +79,7 @@ type event struct {
 // handler is one that runs. It may wait for a call.
 type handler struct {
 	Message
+	begun bool
 	calls *msg
 }
 
@@ -315,6 +317,7 @@ func (p *proc) take(from uint64, f Frame) {
 		p.s.Handle(from, f)
 	} else {
 		p.o.Handle(from, f)
+		p.begin()
 	}
 	p.w.judge.holders(p)
 }

@@ -38,7 +38,7 @@ type keys struct {
 	r                  *Registry
 	mostParts, mostAll int // maxNoteParts and maxAllNoteParts, but for tests
 
-	recovering atomic.Int32 // services that recover, so that most passes of the reconcile loop need no lock
+	waiting atomic.Int32 // services that wait for reports, so that most passes of the reconcile loop need no lock
 
 	mu       sync.Mutex // guards what follows, and session.notes
 	services map[string]*keyService
@@ -53,6 +53,7 @@ type keyService struct {
 	authority  *arc.Authority
 	lives      map[uint64]*keyLife // those that have reported
 	recovering bool
+	retiring   map[uint64]bool      // lives whose Retire waits for reports
 	waitsSince time.Time            // for reports alone: the grace is over
 	moves      map[uint64]time.Time // when those under way began, by term
 	done       uint64               // moves that have ended with the state at the receiver
@@ -108,10 +109,12 @@ func (r *Registry) handleNote(s *session, body []byte) error {
 	case arc.NoteFrame:
 		if v := k.services[note.Service]; n.Frame.Kind == arc.Where {
 			k.where(s, note.Service, n.Frame.Life)
-		} else if v != nil && v.lives[life] != nil && v.lives[life].session == s {
-			v.authority.Handle(life, n.Frame)
-		} else { // its report has not come over this connection
+		} else if v == nil || v.lives[life] == nil || v.lives[life].session != s { // its report has not come over this connection
 			k.ignored.Add(1)
+		} else if n.Frame.Kind == arc.Retire {
+			v.retire(life)
+		} else {
+			v.authority.Handle(life, n.Frame)
 		}
 	}
 	return nil
@@ -165,11 +168,45 @@ func (k *keys) report(s *session, service string, n arc.Note) {
 		v = k.open(service)
 	}
 	v.lives[ref.Incarnation] = &keyLife{ref, s, n.Offers}
+	retires := n.Report.Retiring && !v.recovering
+	n.Report.Retiring = n.Report.Retiring && v.recovering
 	v.authority.Report(n.Member(ref.Incarnation, arc.NodePoint(ref.ID)), n.Report)
+	if retires && v.lives[ref.Incarnation] != nil {
+		v.retire(ref.Incarnation)
+	}
 	v.closeIfEmpty() // it may have been refused
-	if v.recovering {
+	if v.waits() {
 		k.r.wake()
 	}
+}
+
+// waits reports whether the service waits for reports.
+func (v *keyService) waits() bool { return v.recovering || len(v.retiring) > 0 }
+
+// retire takes an owner's wish to hold nothing. It waits for the reports of members that have joined: the
+// only other owner may be among them, and without one the states are lost.
+func (v *keyService) retire(life uint64) {
+	if v.recovering || len(v.unreported()) == 0 {
+		v.authority.Handle(life, arc.Frame{Kind: arc.Retire})
+		return
+	}
+	if !v.waits() {
+		v.keys.waiting.Add(1)
+		v.waitsSince = time.Now()
+	}
+	v.retiring[life] = true
+}
+
+// unreported lists the members that have named the service, and have not reported.
+func (v *keyService) unreported() (refs []ring.Ref) {
+	v.keys.r.mu.Lock()
+	defer v.keys.r.mu.Unlock()
+	for ref := range v.keys.r.members.WithKeys(v.name) {
+		if v.lives[ref.Incarnation] == nil {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // open makes the authority of a service. It recovers if a life of an earlier registry may report:
@@ -178,10 +215,10 @@ func (k *keys) open(service string) *keyService {
 	k.r.mu.Lock()
 	recovering := k.r.members.Recovering() || k.r.members.BackWithKeys(service)
 	k.r.mu.Unlock()
-	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]time.Time), recovering: recovering}
+	v := &keyService{keys: k, name: service, lives: make(map[uint64]*keyLife), moves: make(map[uint64]time.Time), retiring: make(map[uint64]bool), recovering: recovering}
 	v.authority = arc.NewAuthority(k.r.drawTerm, recovering, v)
 	if recovering {
-		k.recovering.Add(1)
+		k.waiting.Add(1)
 	}
 	k.services[service] = v
 	return v
@@ -194,8 +231,8 @@ func (v *keyService) closeIfEmpty() {
 		return
 	}
 	delete(v.keys.services, v.name)
-	if v.recovering {
-		v.keys.recovering.Add(-1)
+	if v.waits() {
+		v.keys.waiting.Add(-1)
 	}
 }
 
@@ -215,7 +252,11 @@ func (k *keys) gone(ref ring.Ref) {
 		if v.lives[ref.Incarnation] == nil {
 			continue
 		}
+		waited := v.waits()
 		delete(v.lives, ref.Incarnation)
+		if delete(v.retiring, ref.Incarnation); waited && !v.waits() {
+			k.waiting.Add(-1)
+		}
 		v.authority.Gone(ref.Incarnation)
 		v.pruneMoves()
 		v.closeIfEmpty()
@@ -241,23 +282,31 @@ func (s *session) sendNote(service string, body []byte) {
 	s.conn.Send(control.TypeNote, control.Note{Service: service, Body: secure.Text(body)})
 }
 
-// recover ends the recovery of the services whose reports have all come. The reconcile loop calls it
-// behind all effects of a pass: so the lives that did not come back in the grace are over before.
+// recover goes on with the services whose reports have all come: it ends their recoveries, and lets owners
+// retire. The reconcile loop calls it behind all effects of a pass: so the lives that did not come back in
+// the grace are over before.
 //
 // A member that is connected and does not report would hold up all others. It has two leases, from the
 // end of the grace on.
 func (k *keys) recover() {
-	if k.recovering.Load() == 0 {
+	if k.waiting.Load() == 0 {
 		return
 	}
 	k.r.reserveTerms()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, v := range k.services {
-		if v.recovering && v.allReported() {
+		if !v.waits() || !v.allReported() {
+			continue
+		}
+		k.waiting.Add(-1)
+		if v.recovering {
 			v.recovering = false
-			k.recovering.Add(-1)
 			v.authority.Recovered()
+		}
+		for life := range v.retiring {
+			delete(v.retiring, life)
+			v.authority.Handle(life, arc.Frame{Kind: arc.Retire})
 		}
 	}
 }
@@ -266,26 +315,25 @@ func (k *keys) recover() {
 func (v *keyService) allReported() bool {
 	r := v.keys.r
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.members.Recovering() {
+	recovering := r.members.Recovering()
+	r.mu.Unlock()
+	if v.recovering && recovering {
 		v.waitsSince = time.Time{}
 		return false
 	}
 	if v.waitsSince.IsZero() {
 		v.waitsSince = time.Now()
 	}
-	all := true
-	for ref := range r.members.WithKeys(v.name) {
-		if v.lives[ref.Incarnation] != nil {
-			continue
-		}
-		all = false
+	silent := v.unreported()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ref := range silent {
 		if s := r.sessions[ref]; s != nil && min(time.Since(s.since), time.Since(v.waitsSince)) > 2*r.cfg.Lease {
 			r.members.Expel(r.now(), ref, fmt.Sprintf("it does not say what it holds of the keys of %.64q", v.name))
 			r.wake()
 		}
 	}
-	return all
+	return len(silent) == 0
 }
 
 // Tell implements arc.AuthorityOutput. A session that has ended drops it.
