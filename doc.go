@@ -3,15 +3,16 @@
 //
 // # The course
 //
-// Seven steps teach the library. Each is an example on its page, a whole program to copy and run:
+// Eight steps teach the library. Each is an example on its page, a whole program to copy and run:
 //
 //  1. Two nodes, and a message between them: the example at the end of this text.
 //  2. Requests, with answers and errors: package [github.com/x/ringdht/rpc].
 //  3. Names, tags, and members that come and go: [WithName].
 //  4. Topics, from one node to many: package [github.com/x/ringdht/topic].
-//  5. Faults, and tests in virtual time: package [github.com/x/ringdht/memnet].
-//  6. A ring across machines: [Node.Serve].
-//  7. A secure ring: [WithSecurity].
+//  5. Keys with states, each at one node: package [github.com/x/ringdht/keys].
+//  6. Faults, and tests in virtual time: package [github.com/x/ringdht/memnet].
+//  7. A ring across machines: [Node.Serve].
+//  8. A secure ring: [WithSecurity].
 //
 // Only "go doc -http" shows examples. Package [status] has what nodes and registries show.
 //

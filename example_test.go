@@ -111,7 +111,7 @@ func ExampleWithName() {
 	// bob left
 }
 
-// Step 6 of the course: a ring across machines. runRegistry, runPrinter and runSender are three
+// Step 7 of the course: a ring across machines. runRegistry, runPrinter and runSender are three
 // programs, one for each machine. They start in any order.
 //
 // Here the hosts of a network in memory stand for the machines. On real ones a main calls one of the
@@ -193,7 +193,7 @@ func runSender(ctx context.Context, registry, line string, opts ...ringdht.NodeO
 	return n.Leave(ctx)
 }
 
-// Step 7 of the course: a secure ring. All connections are encrypted, and nodes join by a line that
+// Step 8 of the course: a secure ring. All connections are encrypted, and nodes join by a line that
 // has the registry's address, the pin of the ring's key, and a secret.
 //
 // Try: change one letter of the secret: Join notices before it dials. SECURITY.md says what all this

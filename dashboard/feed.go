@@ -61,9 +61,11 @@ func (f *feed) update(s *status.Snapshot) []byte {
 	}
 	b = f.rows(b, s)
 	f.flow = f.flowOf(s)
+	keys, arcs := keysOf(s)
 	bodies := [parts][]byte{
 		partRing: encode(f.ring(s)), partGone: encodeGone(s), partDegraded: encodeDegraded(s.Degraded),
 		partSidelined: encodeSidelined(s.Sidelined), partSecurity: encode(securityOf(s.Security)),
+		partKeys: encode(keys), partArcs: encode(arcs),
 		partTotal: encode(s.Total), partHops: encode(orEmpty(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
 		partLatency: encode([]any{orEmpty(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(f.flow),
 	}

@@ -38,6 +38,13 @@ import (
 //	security  of a secure ring, otherwise null: {key, kept, old_key, refused: by all causes,
 //	          strangers: [from, cause, times, last] of the latest sources that were refused,
 //	          expelled: [id, when] of the latest nodes, expelled_all: how many}
+//	keys      a keyPart of each service with keys, at most 8: {service, recovering, sources, arcs, free,
+//	          moving, moved, void, half, most, longest: times of moves in ns, keys, handled,
+//	          refused, unknown, owners: [id, name, share, arcs, keys, handled] of the first,
+//	          owners_all: how many, moves: [from, to, moves, share, since the oldest]}
+//	arcs      {owners: IDs, sectors: [owner, receiver, length, ...]} of the same services: the ring
+//	          of keys, clockwise from 0, as sectors of 1/720. Owner and receiver are
+//	          indices of owners; -1 for none
 //	total     status.Counters, summed over all members
 //	hops      messages delivered, by the number of links crossed
 //	latency   [durations by bucket of status.Histogram, sum in ns]
@@ -56,6 +63,8 @@ const (
 	partDegraded
 	partSidelined
 	partSecurity
+	partKeys
+	partArcs
 	partTotal
 	partHops
 	partLatency
@@ -65,7 +74,7 @@ const (
 	parts
 )
 
-var partNames = [parts]string{"ring", "gone", "degraded", "sidelined", "security", "total", "hops", "latency", "flow", "running", "runs"}
+var partNames = [parts]string{"ring", "gone", "degraded", "sidelined", "security", "keys", "arcs", "total", "hops", "latency", "flow", "running", "runs"}
 
 // ringPart is the part ring.
 type ringPart struct {

@@ -21,9 +21,10 @@ var steps = []struct{ begins, file, example string }{
 	{"Step 2 of the course", "rpc/example_test.go", ""},
 	{"Step 3 of the course", "example_test.go", "WithName"},
 	{"Step 4 of the course", "topic/example_test.go", ""},
-	{"Step 5 of the course", "memnet/example_test.go", ""},
-	{"Step 6 of the course", "example_test.go", "Node_Serve"},
-	{"Step 7 of the course", "example_test.go", "WithSecurity"},
+	{"Step 5 of the course", "keys/example_test.go", ""},
+	{"Step 6 of the course", "memnet/example_test.go", ""},
+	{"Step 7 of the course", "example_test.go", "Node_Serve"},
+	{"Step 8 of the course", "example_test.go", "WithSecurity"},
 }
 
 // Each step of the course is a whole program: copied from its page into a module of one's own it

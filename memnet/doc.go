@@ -9,7 +9,7 @@
 //	network := memnet.New(1)
 //	n := ringdht.NewNode(ringdht.WithTransport(network.Host("a")))
 //
-// The example is step 5 of the course of package [github.com/x/ringdht]. Programs that use package
+// The example is step 6 of the course of package [github.com/x/ringdht]. Programs that use package
 // net by itself can use the network as well:
 //
 //	l, err := network.Host("b").Listen(ctx, ":80")

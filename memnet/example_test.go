@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Step 5 of the course of package [github.com/x/ringdht]: faults. The network is in memory, and loses
+// Step 6 of the course of package [github.com/x/ringdht]: faults. The network is in memory, and loses
 // every fifth write between two nodes. Messages arrive once each, and in order: streams repeat what
 // is lost.
 //

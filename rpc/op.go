@@ -14,6 +14,7 @@ import (
 type Op struct {
 	Service string
 	Method  string
+	Key     string     // of package keys; empty for calls of this package
 	Peer    ringdht.ID // the callee at the caller, the caller at the callee
 	Serving bool       // this is the callee
 	Meta    Meta       // what goes along, or has come along
@@ -47,6 +48,27 @@ type (
 func FromContext(ctx context.Context) *Op {
 	op, _ := ctx.Value(opKey{}).(*Op)
 	return op
+}
+
+// ForHandler returns the context of a handler of a message, for packages that handle messages of their
+// own: [FromContext] returns op. What WithMeta has gathered in ctx does not go on.
+func ForHandler(ctx context.Context, op *Op) context.Context { return handling{ctx, op} }
+
+// handling is the context of another package's handler.
+type handling struct {
+	context.Context
+	op *Op
+}
+
+// Value makes the Op known to the handler.
+func (h handling) Value(key any) any {
+	switch key {
+	case opKey{}:
+		return h.op
+	case metaKey{}:
+		return nil
+	}
+	return h.Context.Value(key)
 }
 
 // Meta is metadata that goes with a request. It carries W3C trace context: it has the methods of

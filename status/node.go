@@ -32,6 +32,9 @@ type Node struct {
 	Links   []Link    `json:"links"` // to the entries of the routing table, clockwise
 	Streams Streams   `json:"streams"`
 	Limits  Limits    `json:"limits"`
+	// Keys is the node's part in each service with keys, by the service's name; nil, and absent in JSON,
+	// if it opens none.
+	Keys []NodeKeys `json:"keys,omitempty"`
 	// Secure says that the node is in a secure ring. There, Key is the beginning of its key's hash,
 	// and AdmittedUntil when its admission expires, by the registry's clock.
 	Secure        bool      `json:"secure,omitempty"`

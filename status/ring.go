@@ -57,6 +57,8 @@ type Snapshot struct {
 	Happened map[EventKind]int64 `json:"happened"`
 	// History are the latest steps, at most MaxHistory, the oldest first and without gaps.
 	History []Step `json:"history"`
+	// Keys are the services with keys, by name; nil, and absent in JSON, if there are none.
+	Keys []KeyService `json:"keys,omitempty"`
 	// Security is nil in an open ring.
 	Security *Security `json:"security,omitempty"`
 }

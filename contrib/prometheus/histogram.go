@@ -31,8 +31,12 @@ func (h histogram) sendHops(ch chan<- prometheus.Metric, hops []int64, labels ..
 }
 
 func (s *set) latency() histogram {
-	h := histogram{desc: s.desc("delivery_latency_seconds",
-		"Delivery time: from a source's request for confirmation to the answer that the sink's handler has had all messages.", nil)}
+	return s.durations("delivery_latency_seconds",
+		"Delivery time: from a source's request for confirmation to the answer that the sink's handler has had all messages.")
+}
+
+func (s *set) durations(name, help string, labels ...string) histogram {
+	h := histogram{desc: s.desc(name, help, labels)}
 	for i := range status.HistogramBuckets - 1 {
 		h.bounds = append(h.bounds, status.Histogram{}.Bound(i).Seconds())
 	}

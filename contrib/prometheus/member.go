@@ -12,6 +12,7 @@ import (
 type memberMetrics struct {
 	set     set
 	figures figureMetrics
+	keys    keyMetrics
 
 	state, info, heartbeat, epoch, incarnation, entries metric
 }
@@ -19,7 +20,7 @@ type memberMetrics struct {
 func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
 	e := &memberMetrics{set: set{prefix: "ringdht_member_", constant: ring, labels: []string{"node", "addr"}}}
 	s := &e.set
-	e.figures = s.figures()
+	e.figures, e.keys = s.figures(), s.keys()
 	e.state = s.gauge("state", "1 for the state of the member.", "state")
 	e.info = s.gauge("info", "Always 1; the name of a member that has one.", "name")
 	e.heartbeat = s.gauge("heartbeat_age_seconds", "Time since the member's latest heartbeat.")
@@ -33,7 +34,7 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *status.Snapshot)
 	for i := range s.Members {
 		m := &s.Members[i]
 		id := m.ID.String()
-		addr := strings.ToValidUTF8(m.Addr, "\ufffd") // else one member could end every scrape
+		addr := label(m.Addr)
 		e.state.send(ch, 1, id, addr, word(m.State))
 		if m.Name != "" {
 			e.info.send(ch, 1, id, addr, m.Name)
@@ -48,5 +49,11 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *status.Snapshot)
 		f := figures{Counters: m.Counters}
 		f.add(&m.Node)
 		e.figures.send(ch, &f, id, addr)
+		for j := range m.Keys {
+			e.keys.send(ch, &m.Keys[j].KeyCounters, id, addr, label(m.Keys[j].Service))
+		}
 	}
 }
+
+// label makes a text of a member a label's value, else one member could end every scrape.
+func label(s string) string { return strings.ToValidUTF8(s, "\ufffd") }

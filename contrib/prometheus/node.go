@@ -25,6 +25,7 @@ type nodeCollector struct {
 	members     metric
 	entries     metric
 	connected   metric
+	keys        keyMetrics
 
 	linkUp, linkSent, linkQueued metric
 }
@@ -48,6 +49,7 @@ func NewNodeCollector(n *ringdht.Node, opts ...NodeOption) prometheus.Collector 
 	c.members = s.gauge("members", "Members of the ring, as far as the node has heard.")
 	c.entries = s.gauge("table_entries", "Entries of the routing table.")
 	c.connected = s.gauge("registry_connected", "Whether the node is connected to the registry.")
+	c.keys = s.keys()
 	if !c.cfg.noLinks {
 		c.linkUp = s.gauge("link_up", "Whether the link to an entry is up.", "to")
 		c.linkSent = s.counter("link_sent_bytes_total", "Bytes written to the link to an entry since it was opened.", "to")
@@ -82,6 +84,9 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	default:
 	}
 	c.connected.send(ch, truth(connected), id)
+	for i := range s.Keys {
+		c.keys.send(ch, &s.Keys[i].KeyCounters, id, label(s.Keys[i].Service))
+	}
 	if c.cfg.noLinks {
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/x/ringdht"
 )
 
 var update = flag.Bool("update", false, "write the table of metrics into README.md")
@@ -17,7 +19,7 @@ var update = flag.Bool("update", false, "write the table of metrics into README.
 // emitted returns all families that collectors can send, by name.
 func emitted(t *testing.T) (all []*dto.MetricFamily) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newTestRing(t, "r", 3)
+		tr := newTestRing(t, "r", 3, func(n *ringdht.Node) { openKeys(n) })
 		tr.run(2, 100)
 		rest()
 		all = gather(t, gatherer(t, tr.collectors()...))
@@ -53,7 +55,7 @@ func list(families []*dto.MetricFamily) string {
 			}
 		}
 		var words []string
-		for _, l := range []string{"bits", "plan", "to"} {
+		for _, l := range []string{"bits", "plan", "service", "to"} {
 			if labels[l] != nil {
 				words = append(words, "`"+l+"`")
 			}

@@ -50,6 +50,8 @@ type registryCollector struct {
 	runs, running, runMessages                                 metric
 	lastMessages, lastDuration, lastMean, lastMax, lastVerdict metric
 
+	keys keyRingMetrics
+
 	each *memberMetrics // nil without WithNodes
 }
 
@@ -92,6 +94,7 @@ func NewRegistryCollector(r *ringdht.Registry, opts ...RegistryOption) prometheu
 	c.lastMean = s.gauge("last_traffic_run_mean_hops", "Mean of the links that messages of the latest traffic run crossed.")
 	c.lastMax = s.gauge("last_traffic_run_max_hops", "Most links that a message of the latest traffic run crossed.")
 	c.lastVerdict = s.gauge("last_traffic_run_verdict", "1 for the verdict of the latest traffic run, 0 for others.", "verdict")
+	c.keys = s.keyRing()
 	if cfg.nodes {
 		c.each = newMemberMetrics(ring)
 	}
@@ -119,6 +122,7 @@ func (c *registryCollector) Collect(ch chan<- prometheus.Metric) {
 	c.collectRing(ch, s)
 	c.collectSecurity(ch, s)
 	c.collectRuns(ch, s)
+	c.keys.send(ch, s)
 	if c.each != nil {
 		c.each.collect(ch, s)
 	}

@@ -27,7 +27,8 @@ type testRing struct {
 	nodes    []*ringdht.Node
 }
 
-func newTestRing(t testing.TB, name string, nodes int) *testRing {
+// newTestRing starts a ring. prepare is called with each node before it joins.
+func newTestRing(t testing.TB, name string, nodes int, prepare ...func(n *ringdht.Node)) *testRing {
 	t.Helper()
 	tr := &testRing{t: t, network: memnet.New(1)}
 	var err error
@@ -42,6 +43,9 @@ func newTestRing(t testing.TB, name string, nodes int) *testRing {
 	for range nodes {
 		host := tr.network.Host(fmt.Sprintf("host%d", len(tr.nodes)))
 		n := ringdht.NewNode(ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name), ringdht.WithName(fmt.Sprint("n", len(tr.nodes))))
+		for _, f := range prepare {
+			f(n)
+		}
 		if err := n.Join(t.Context(), "registry:1"); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import { palette, theme } from "./palette.js";
 import { drawHistory, drawHops, hopsSince } from "./charts.js";
 import { NodeTable } from "./nodes.js";
 import { Runs, Audit, drawDegraded, drawSecurity, drawSidelined } from "./lists.js";
+import { Keys } from "./keys.js";
 import { NodePanel } from "./node.js";
 import { RoutePanel } from "./trace.js";
 import { Control } from "./control.js";
@@ -31,6 +32,7 @@ const panel = new NodePanel(store, {
 });
 const ring = new RingView(store, { select: (id) => pick(id), routeTo: (id) => route.between(panel.id, id) });
 const nodes = new NodeTable(store, (id) => pick(id));
+const keys = new Keys((id) => pick(id));
 const runs = new Runs(), events = new Events(store), welcome = new Empty(), audit = new Audit(), control = new Control();
 
 const address = new Address((id) => store.ring && select(id));
@@ -40,6 +42,7 @@ function select(id) {
   panel.show(id);
   ring.selected = id;
   nodes.select(id);
+  keys.select(id);
   drawRing();
 }
 
@@ -121,6 +124,7 @@ function draw(change) {
   if (change.has("degraded")) drawDegraded(store.degraded);
   if (change.has("sidelined")) drawSidelined(store.sidelined);
   if (change.has("security")) drawSecurity(store.security);
+  keys.draw(store, change);
   drawHistory(history, rateWindow(), store.t);
   drawHops(store, since);
   audit.follow(store);
@@ -190,6 +194,7 @@ function listen() {
 theme(() => {
   if (!store.ring) return;
   ring.recolour();
+  keys.redraw();
   drawRing();
   drawHistory(history, rateWindow(), store.t);
 });

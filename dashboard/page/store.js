@@ -26,7 +26,7 @@ const MAX_EVENTS = 512;
 
 export function empty() {
   return {
-    t: 0, ring: null, members: [], gone: [], degraded: [], sidelined: [], security: null, odd: new Map(), total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0, 0],
+    t: 0, ring: null, members: [], gone: [], degraded: [], sidelined: [], security: null, keys: [], arcs: [], odd: new Map(), total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0, 0],
     running: null, runs: [], events: [], byID: new Map(),
   };
 }
@@ -70,7 +70,7 @@ export function apply(s, u) {
     for (const p of s.degraded) for (const id of [p.from, p.to]) s.odd.set(id, (s.odd.get(id) ?? 0) + 1);
   }
   if (u.sidelined) s.sidelined = u.sidelined.map(([id, why]) => ({ id, why }));
-  for (const part of ["ring", "security", "total", "hops", "latency", "flow", "running", "runs"]) {
+  for (const part of ["ring", "security", "keys", "arcs", "total", "hops", "latency", "flow", "running", "runs"]) {
     if (part in u) s[part] = u[part] ?? (part === "hops" || part === "runs" ? [] : null);
   }
   const events = (u.events ?? []).map(([seq, t, kind, epoch, id, addr, incarnation, other, why]) =>

@@ -44,7 +44,7 @@ func (m *messenger) console() *console.Console {
 		Known:  m.names,
 		Elsewhere: console.Elsewhere{Program: "the registry", Names: []string{
 			"list-messaging-nodes", "setup-overlay", "start", "stop", "summary", "list-routing-tables", "list-nodes",
-			"show-node", "list-degraded-pairs", "list-events", "list-runs", "audit"}},
+			"show-node", "list-degraded-pairs", "list-events", "list-runs", "audit", "keys", "owner"}},
 		Commands: m.commands(),
 		Notes:    "Messages to this node are printed as they arrive.\n",
 		Ended:    func() { m.screen.Say("End of input: this node stays in the ring until it is interrupted (Ctrl-C).") },

@@ -35,7 +35,8 @@ func TestExamplesOfHelp(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t, "-json")
 	a := &answers{t: t, p: p}
-	join(t, addr, 4)
+	joinOwners(t, addr, 1)
+	join(t, addr, 3)
 	var commands []struct {
 		Name, Help, More string
 		Examples         []string

@@ -67,6 +67,9 @@
 //	list-events [n] (events)      lists the latest joins, leaves, deaths, set-ups and runs
 //	list-runs (runs)              lists the traffic runs and their verdicts
 //	audit                         checks all routes through the routing tables
+//	keys [service]                lists the services with keys, or the owners of one and its
+//	                              moves
+//	owner service key             names the node that owns a key of a service
 //	watch [seconds]               shows a live view of throughput, nodes, run and events
 //	watch start n [payload]       shows the same during a run
 //	help [command]                lists the commands, or explains one
@@ -133,6 +136,8 @@
 //	nodes, show-node      an array of the status of each node with its rates; of one node
 //	events, runs          an array of each
 //	degraded              two arrays: "pairs", and "sidelined", the nodes that routes lead around
+//	keys                  an array of services; of one service, an object with its arcs
+//	owner                 the point of the key, its owner, the term, and the next owner or null
 //	watch                 a line for each second, with the events since the line before
 //	token, expel, rotate-key  the command that joins from now on, as "join"; an array of tokens
 //	refused               an array of sources, with cause and times

@@ -35,7 +35,7 @@ func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 		Known:  o.known,
 		Elsewhere: console.Elsewhere{Program: "a messenger", Names: []string{
 			"print-counters-and-diagnostics", "send", "table", "list-known-nodes", "exit-overlay"}},
-		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), o.security(), []console.Command{quit}),
+		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), o.keyCommands(), o.security(), []console.Command{quit}),
 		Notes:    "At the end of its input the registry goes on serving until it is interrupted (Ctrl-C).\n",
 		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },
 		Losing:   o.losing,

@@ -1,7 +1,9 @@
 package arc
 
 import (
+	"cmp"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -10,7 +12,7 @@ import (
 const maxCuts = 4
 
 // AuthorityOutput takes what an authority does. Its methods must not call the authority. What is for
-// an owner without a connection on which its report has come must be dropped: Orders will say it.
+// a life without a connection on which its report has come must be dropped: Orders will say it.
 type AuthorityOutput interface {
 	Tell(life uint64, f Frame)
 	Orders(life uint64, o Orders)
@@ -25,21 +27,23 @@ type state struct {
 	receiver, move uint64 // move is the term of the receiver
 }
 
-// owner is a life that offers to hold arcs.
+// owner is a life that has reported. One without positions holds nothing: it may ask.
 type owner struct {
 	Member
 	report   Report // while the authority recovers
 	retiring bool
-	retired  bool // it was told so, and gets no more arcs
-	left     bool // it holds nothing any more
+	retired  bool         // it was told so, and gets no more arcs
+	left     bool         // it holds nothing any more
+	part     ranges[bool] // where it is holder or receiver
 }
 
 // Authority decides which life holds which points. It is not safe for concurrent use.
 type Authority struct {
 	out        AuthorityOutput
-	place      Placement
+	place      Placement     // of the owners that do not retire
 	draw       func() uint64 // a new term, greater than all before
 	owners     map[uint64]*owner
+	retiring   map[uint64]*owner // and are not retired
 	arcs       ranges[state]
 	latest     uint64 // the term drawn last
 	bar        uint64
@@ -51,8 +55,8 @@ type Authority struct {
 
 // NewAuthority returns the authority of a registry. draw returns terms, see the package comment. One
 // that recovers waits for the reports of an earlier registry's owners, until [Authority.Recovered].
-func NewAuthority(place Placement, draw func() uint64, recovering bool, out AuthorityOutput) *Authority {
-	a := &Authority{out: out, place: place, draw: draw, owners: map[uint64]*owner{}, recovering: recovering, cuts: maxCuts}
+func NewAuthority(draw func() uint64, recovering bool, out AuthorityOutput) *Authority {
+	a := &Authority{out: out, draw: draw, owners: map[uint64]*owner{}, retiring: map[uint64]*owner{}, recovering: recovering, cuts: maxCuts}
 	if !recovering {
 		a.bar = a.next()
 	}
@@ -68,81 +72,145 @@ func (a *Authority) next() uint64 {
 // lives lists the owners in one order for all.
 func (a *Authority) lives() []uint64 { return slices.Sorted(maps.Keys(a.owners)) }
 
-// Retire takes an owner's wish to hold nothing.
-func (a *Authority) Retire(life uint64) {
-	if o := a.owners[life]; o != nil {
-		o.retiring = true
-		a.settle()
+// Handle takes a frame of a life that has reported.
+func (a *Authority) Handle(life uint64, f Frame) {
+	o := a.owners[life]
+	switch {
+	case o == nil:
+	case f.Kind == Retire:
+		a.retire(o)
+		a.settleAt(o)
+		a.retireReady()
+	case f.Kind == Left:
+		a.left(o)
+	case f.Kind == Took:
+		a.took(o, f.Arc, f.Term)
+	case f.Kind == Ask:
+		s := a.arcs.at(f.Point)
+		a.out.Tell(life, Frame{Kind: No, Point: f.Point, Life: cmp.Or(s.receiver, s.holder)})
 	}
 }
 
-// Left takes a retired owner's word that it holds nothing.
-func (a *Authority) Left(life uint64) {
-	if o := a.owners[life]; o != nil && !o.left {
+// retire takes an owner's wish to hold nothing.
+func (a *Authority) retire(o *owner) {
+	if !o.retiring {
+		o.retiring = true
+		a.retiring[o.Life] = o
+		a.place.Remove(o.Life)
+	}
+}
+
+// left takes a retired owner's word that it holds nothing.
+func (a *Authority) left(o *owner) {
+	if !o.left {
 		o.left = true
-		a.release(life)
-		a.settle()
+		a.release(o)
 	}
 }
 
 // Gone takes the end of a life.
 func (a *Authority) Gone(life uint64) {
-	if a.owners[life] != nil {
+	if o := a.owners[life]; o != nil {
 		delete(a.owners, life)
-		a.release(life)
-		a.settle()
+		delete(a.retiring, life)
+		a.place.Remove(life)
+		a.release(o)
+		a.settleAt(o)
+		a.retireReady()
 	}
 }
 
 // release decides what a life has held, was to receive or to give.
-func (a *Authority) release(life uint64) {
+func (a *Authority) release(o *owner) {
+	life := o.Life
 	type grant struct {
 		Arc
 		to uint64
 	}
 	var grants []grant
-	for arc, s := range a.arcs.within(Ring) {
-		other := uint64(0)
-		switch {
-		case s.receiver == 0 && s.holder == life:
-			a.arcs.set(arc, state{})
-		case s.receiver == life:
-			other = s.holder
-		case s.receiver != 0 && s.holder == life:
-			other = s.receiver
+	var parts []Arc
+	for part, is := range o.part.walk(Ring) {
+		if is {
+			parts = append(parts, part)
 		}
-		if n := len(grants); other == 0 {
-			continue
-		} else if n > 0 && grants[n-1].to == other && grants[n-1].before(arc) {
-			grants[n-1].Last = arc.Last
-		} else {
-			grants = append(grants, grant{arc, other})
+	}
+	for _, part := range parts {
+		for arc, s := range a.arcs.within(part) {
+			other := uint64(0)
+			switch {
+			case s.receiver == 0:
+				a.set(arc, state{})
+			case s.receiver == life:
+				other = s.holder
+			default:
+				other = s.receiver
+			}
+			if n := len(grants); other == 0 {
+				continue
+			} else if n > 0 && grants[n-1].to == other && grants[n-1].before(arc) {
+				grants[n-1].Last = arc.Last
+			} else {
+				grants = append(grants, grant{arc, other})
+			}
 		}
 	}
 	for _, g := range grants {
 		a.hold(g.Arc, g.to)
 	}
+	for _, part := range parts {
+		a.settle(part)
+	}
+	a.retireReady()
 }
 
-// Took takes the end of a move.
-func (a *Authority) Took(life uint64, arc Arc, term uint64) {
-	done := false
-	for sub, s := range a.arcs.within(arc) {
-		if s.receiver == life && s.move == term {
-			a.arcs.set(sub, state{holder: life, term: term})
-			a.out.Tell(s.holder, Frame{Kind: Settled, Arc: sub, Term: term})
-			done = true
+// took takes the end of a move.
+func (a *Authority) took(o *owner, arc Arc, term uint64) {
+	var done []Arc
+	for part, is := range o.part.walk(arc) {
+		if !is {
+			continue
+		}
+		for sub, s := range a.arcs.walk(part) {
+			if s.receiver == o.Life && s.move == term {
+				done = append(done, sub)
+			}
 		}
 	}
-	if done {
-		a.settle()
+	for _, sub := range done {
+		a.out.Tell(a.arcs.at(sub.First).holder, Frame{Kind: Settled, Arc: sub, Term: term})
+		a.set(sub, state{holder: o.Life, term: term})
+	}
+	for _, sub := range done {
+		a.settle(sub)
+	}
+	if len(done) > 0 {
+		a.retireReady()
 	}
 }
+
+// update replaces what is decided in an arc, and what its lives take part in.
+func (a *Authority) update(arc Arc, f func(state) state) {
+	a.takesPart(arc, false)
+	a.arcs.update(arc, f)
+	a.takesPart(arc, true)
+}
+
+func (a *Authority) takesPart(arc Arc, is bool) {
+	for sub, s := range a.arcs.walk(arc) {
+		for _, life := range [2]uint64{s.holder, s.receiver} {
+			if o := a.owners[life]; o != nil {
+				o.part.set(sub, is)
+			}
+		}
+	}
+}
+
+func (a *Authority) set(arc Arc, s state) { a.update(arc, func(state) state { return s }) }
 
 // hold makes a life the holder of an arc under a new term.
 func (a *Authority) hold(arc Arc, life uint64) {
 	term := a.next()
-	a.arcs.set(arc, state{holder: life, term: term})
+	a.set(arc, state{holder: life, term: term})
 	a.out.Tell(life, Frame{Kind: Grant, Arc: arc, Term: term})
 }
 
@@ -150,31 +218,45 @@ func (a *Authority) hold(arc Arc, life uint64) {
 func (a *Authority) move(arc Arc, from, to uint64) {
 	a.Moves++
 	term := a.next()
-	a.arcs.update(arc, func(s state) state {
+	a.update(arc, func(s state) state {
 		s.receiver, s.move = to, term
 		return s
 	})
 	a.out.Tell(to, Frame{Kind: Grant, Arc: arc, Term: term, Life: from})
 }
 
-// settle begins all moves that may begin, and retires owners.
-func (a *Authority) settle() {
+// settleAt settles the shares that an owner has gained, or lost, and what it has left of those behind:
+// they may have waited for a move in its part to get one term.
+func (a *Authority) settleAt(o *owner) {
+	if len(o.Positions) == 0 {
+		return
+	}
+	for _, at := range o.Positions {
+		a.settle(Arc{at, max(at, at+1)})
+	}
+	a.settle(Arc{math.MaxUint64, math.MaxUint64}) // the rest of the share of the first position is here
+}
+
+// settle begins all moves in the shares around an arc that may begin.
+func (a *Authority) settle(arc Arc) {
 	if a.recovering {
 		return
 	}
-	var offers []Member
-	for _, life := range a.lives() {
-		if o := a.owners[life]; !o.retiring {
-			offers = append(offers, o.Member)
-		}
-	}
-	for _, share := range a.place(offers) {
+	for share := range a.place.shares(arc) {
 		a.give(share)
 		a.merge(share)
 	}
-	for _, life := range a.lives() {
-		if o := a.owners[life]; o.retiring && !o.retired && a.mayRetire(life, len(offers) > 0) {
+}
+
+// retireReady retires the owners that wait for it, and may be.
+func (a *Authority) retireReady() {
+	if a.recovering {
+		return
+	}
+	for _, life := range slices.Sorted(maps.Keys(a.retiring)) {
+		if o := a.retiring[life]; a.mayRetire(o) {
 			o.retired = true
+			delete(a.retiring, life)
 			a.out.Tell(life, Frame{Kind: Retired})
 		}
 	}
@@ -188,7 +270,7 @@ func (a *Authority) give(share Share) {
 		from uint64
 	}
 	var runs []run
-	for arc, s := range a.arcs.within(share.Arc) {
+	for arc, s := range a.arcs.walk(share.Arc) {
 		if s.receiver != 0 || s.holder == share.Life || s.holder != 0 && a.owners[s.holder].retired {
 			continue
 		}
@@ -210,7 +292,7 @@ func (a *Authority) give(share Share) {
 // merge gives a share that has many terms one term.
 func (a *Authority) merge(share Share) {
 	pieces := 0
-	for _, s := range a.arcs.within(share.Arc) {
+	for _, s := range a.arcs.walk(share.Arc) {
 		if s.receiver != 0 || s.holder != share.Life {
 			return
 		}
@@ -224,10 +306,18 @@ func (a *Authority) merge(share Share) {
 
 // mayRetire reports whether an owner takes no part in a move, and either holds nothing, or no other
 // owner can take what it holds.
-func (a *Authority) mayRetire(life uint64, others bool) bool {
-	for _, s := range a.arcs.value {
-		if s.receiver == life || s.holder == life && (s.receiver != 0 || others) {
-			return false
+func (a *Authority) mayRetire(o *owner) bool {
+	if o.part.zero() || len(a.place.all) > 0 {
+		return o.part.zero()
+	}
+	for part, is := range o.part.walk(Ring) {
+		if !is {
+			continue
+		}
+		for _, s := range a.arcs.walk(part) {
+			if s.receiver != 0 {
+				return false
+			}
 		}
 	}
 	return true

@@ -4,7 +4,7 @@ import "testing"
 
 // quiet is an output that counts frames by kind.
 type quiet struct {
-	frames  [Ans + 1]int
+	frames  [Closed + 1]int
 	refused []uint64
 }
 
@@ -18,6 +18,7 @@ func (q *quiet) Drop(Arc, bool)            {}
 func (q *quiet) Left()                     {}
 func (q *quiet) Over()                     {}
 func (q *quiet) Guess(uint64) uint64       { return 1 }
+func (q *quiet) Reachable(uint64) bool     { return true }
 func (q *quiet) Answered(uint64, []byte)   {}
 func (q *quiet) Unknown(uint64)            {}
 func (q *quiet) Later()                    {}
@@ -48,14 +49,14 @@ func TestSourceBounds(t *testing.T) {
 	if s.Room(0) {
 		t.Error("room beyond maxUnanswered")
 	}
-	for i := range uint64(maxKnown) { // of two lives in turn: no piece is like the next
+	for i := range uint64(maxKnown - 2) { // of two lives in turn: no piece is like the next
 		s.Handle(2+i%2, Frame{Kind: Is, Arc: Arc{10 + i, 10 + i}, Term: i + 1})
 	}
-	if n := s.known.pieces(); n != maxKnown {
+	if n := s.known.size(); n != maxKnown {
 		t.Errorf("%d known arcs", n)
 	}
 	s.Handle(2, Frame{Kind: Is, Arc: Arc{1, 1}, Term: maxKnown})
-	if n := s.known.pieces(); n != 1 {
+	if n := s.known.size(); n != 3 {
 		t.Errorf("%d known arcs beyond maxKnown", n)
 	}
 }
@@ -90,11 +91,27 @@ func TestOwnerBounds(t *testing.T) {
 	}
 }
 
+// Pulls of hostile lives, which no Grant follows, cost memory up to a bound.
+func TestPullBounds(t *testing.T) {
+	o := NewOwner(&quiet{})
+	o.Report()
+	o.Orders(Orders{})
+	for i := range uint64(maxPieces + 100) {
+		o.Handle(7, Frame{Kind: Pull, Arc: Arc{i, i}, Term: i + 1})
+	}
+	if n := o.pulls.size(); n > maxPieces+2 {
+		t.Errorf("%d pieces", n)
+	}
+	if o.Gone(7); !o.pulls.zero() {
+		t.Errorf("%d pieces of a life that has ended", o.pulls.size())
+	}
+}
+
 // A life with holdings of which a registry knows nothing is over.
 func TestReportAfterTheGrace(t *testing.T) {
 	out := told{&quiet{}}
 	term := uint64(0)
-	a := NewAuthority(ByPosition, func() uint64 { term++; return term }, true, out)
+	a := NewAuthority(func() uint64 { term++; return term }, true, out)
 	a.Report(Member{1, []uint64{5}}, Report{Held: []Held{{Ring, 3}}})
 	a.Recovered()
 	a.Report(Member{2, []uint64{9}}, Report{Held: []Held{{Ring, 2}}})

@@ -1,5 +1,5 @@
 // Package arc decides which life of a node handles the messages to a key. It is the thinking part of
-// package keys, and nothing uses it yet.
+// package keys, and of the part of the registry that decides.
 //
 // It is pure: no I/O, no lock, no clock, no goroutine. Frames and events go into an [Authority] at
 // the registry, an [Owner] at each node that offers to hold keys, and a [Source] at each node that
@@ -9,8 +9,8 @@
 //
 // A key has a point on the ring of all 64-bit numbers. Messages from one source life to one point
 // are handled in order and exactly once. That holds while arcs move, since owners join or retire. If
-// an owner dies, or a stream ends, the source is told which messages have no known outcome
-// ([SourceOutput.Unknown]). Those sent with Again are sent again, before later ones.
+// an owner dies, the source is told which messages have no known outcome ([SourceOutput.Unknown]).
+// Those sent with Again are sent again, before later ones.
 //
 // State moves with its arc. What a life that did not die has handled is in the state of the next one.
 //
@@ -18,16 +18,17 @@
 //
 //   - Lives: a node's life has a number. A life that was declared over stays over, also at a
 //     registry that takes another's place. Its node begins another one.
-//   - Streams: frames between two lives arrive in order and exactly once while both live. If a
-//     stream ends though both live, its source gets back the frames that may not have arrived
-//     ([Owner.Undelivered], [Source.Undelivered]). No frame of an ended stream comes after one of a
-//     later stream.
-//   - Ends: a life hears of each end in the end. After that it gets no frame from there.
-//   - Leaving: a life that leaves in good order gives back what it has not handled, and says so
-//     ([Source.Returned]). What it has sent arrives. The core's Leave does that. What is sent to a
-//     life of whose end the sender has heard comes back in the same way.
-//   - The registry connection: orders come in order. Each connection begins with a [Report], which
-//     the authority answers with [Orders].
+//   - Streams: frames between two lives arrive in order and exactly once while both live.
+//   - Ends: a life hears of each end in the end. After that it gets no frame from there, and what it
+//     sends there is dropped.
+//   - Names: an owner may send to a life of which its node has not heard yet. The node keeps that until
+//     it has.
+//   - Leaving: an owner retires. When it holds nothing, its handlers have returned, and its own
+//     messages are answered, it sends Closed to each life to which it has sent. It ends when they have
+//     it, or are gone.
+//   - The registry connection: frames come in order. Each connection begins with a [Report], which
+//     the authority answers with [Orders]. What is under way when it ends may be lost. A life that
+//     begins to offer reports once more.
 //   - Terms: each is greater than all before it, as far as living members know. So members report the
 //     greatest that they know, like incarnations.
 //
@@ -40,8 +41,8 @@
 // arcs, and a split is no event. Only two operations see whole arcs: a Give and a Take of state.
 // They have a number, and each point remembers which one it waits for.
 //
-// A [Placement] says which owner should hold which arcs. By default that is the first position at or
-// after a point. An owner may have any number of positions.
+// A [Placement] says which owner should hold which arcs: that of the first position at or after a
+// point. An owner may have any number of positions.
 //
 // # Four rules
 //
@@ -66,10 +67,14 @@
 //	receiver → holder    Pull{arc, term}           give; it waits until the holder holds
 //	holder → receiver    Give{arc, term, state}    I have stopped; I keep a copy
 //	source → any owner   Ask{point}                the answer of the holder is Is{arc, term}, of others No{hint}
+//	source → authority   Ask{point}                the answer is No{hint}, the hint the receiver or the holder
 //	source → holder      Msg{point, term, seq}     the answer is Ans{seq, refused, reply}
+//	owner → sources      Closed                    it leaves: what it has not answered it has never handled
 //
-// A seq is used once in a source's life. So answers may come in any order: one that comes again is
-// for no message. All but Msg may be sent again when a stream ends.
+// A seq is used once in a source's life. So answers may come in any order. A source asks where its
+// list of owners says, follows hints, then asks the authority: a source without a list gets through,
+// and owners may have different numbers of positions. What the connection to the registry has lost is
+// said again by Report and Orders; an Ask by [Source.Retry].
 //
 // # States
 //
@@ -81,10 +86,17 @@
 //	                         held, stopping, copied ─ Grant without from ─▶ held
 //	point at a source        idle ─ message ─▶ asking ─ Is ─▶ bound ─ all answered ─▶ idle
 //	                         bound ─ refusal ─▶ draining ─ those in front answered ─▶ asking
+//	                         bound, draining ─ Closed, or the holder's end ─▶ asking
 //
 // A Grant may be older than what an owner knows of a point: it was on its way while a receiver
 // pulled. It has a lower term, and is void. A Pull may be older too: one for what this life gave
 // long ago. It is void if the owner has nothing, and has heard from the authority since.
+//
+// # Encoding
+//
+// A frame is its kind and what the kind has, see [Frame.Append]. On the connection to the registry
+// frames travel in notes, beside the parts of reports and orders, see [NoteReader]. What a later
+// version may add is an [ErrKind], and ignored.
 //
 // # Why nothing is lost
 //
@@ -120,6 +132,10 @@
 // move in opposite directions while handlers of each call the other. Then the contexts of these
 // handlers must end some time after the stop began ([Owner.Stopping]).
 //
+// A node may have few places for handlers. Then three rules keep them from waiting in a circle. A
+// handler without a place does not begin when its arc stops, or gets a new term ([Owner.NotBegun]). A
+// message of a handler needs no place. Nor does what is in front of one ([Owner.Behind]).
+//
 // # Bounds
 //
 //	source     maxUnanswered messages, maxBodies bytes: [Source.Room] says no. maxKnown cached arcs: all forgotten
@@ -127,6 +143,7 @@
 //	           answers: sent at once, not kept. Pieces and pulls: as the authority has cut
 //	           copies: the states that it has given, until the authority has heard of it
 //	authority  maxCuts pieces for each arc of the placement: more pieces get one new term
+//	notes      MaxNote bytes of a part, MaxPositions, maxPieces arcs in a report or in orders
 //
 // Nothing is kept for a key at rest.
 //
@@ -134,10 +151,12 @@
 //
 //   - One handler at a time for each source, with cumulative answers: a handler that calls back
 //     waits for a message that waits for its answer.
-//   - A refusal that calls all unanswered messages back: answers that a stream's end has delayed
-//     are then sent twice. Those before the refused one keep their own answers.
-//   - Closing and Closed between a holder that ends and its sources: the core's Leave says of each
-//     message whether it was handled, also to sources of which the holder has never heard.
+//   - A refusal that calls all unanswered messages back: those before the refused one may be handled,
+//     and keep their own answers.
+//   - Streams that lose frames though both ends live, with a word to the source: messages of unknown
+//     outcome without a death, and a rule for each kind of frame that comes back.
+//   - A last word by the core's Leave for each message, in place of Closed: it does not know of
+//     messages that are acknowledged, and wait for a handler.
 //   - Taken and Dropped between receiver and giver, and Took after them: the simulation lost a state
 //     by a receiver that was falsely declared dead. And the giver had to remember the terms under
 //     which it once gave, since the authority might still name it as the holder.

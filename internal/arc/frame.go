@@ -31,7 +31,16 @@ const (
 	Msg
 	// Ans answers the Msg with this Seq: Refused, or handled with the reply in its body.
 	Ans
+	// Closed is the last word of an owner that leaves: it has answered all that it has handled, and
+	// handles nothing any more.
+	Closed
 )
+
+// Registry is the authority as a life that sends and gets frames.
+const Registry = ^uint64(0)
+
+// ToSource reports whether a frame is for the [Source] of its node. Others are for the [Owner].
+func (k Kind) ToSource() bool { return k == Is || k == No || k == Ans || k == Closed }
 
 // Frame is what the machines send each other. The fields that a kind does not name are zero.
 type Frame struct {
@@ -51,7 +60,7 @@ type Held struct {
 	Term uint64
 }
 
-// Report is the first that an owner says on a connection to the registry.
+// Report is the first that a life says on a connection to the registry.
 type Report struct {
 	Held     []Held // what it holds
 	Given    []Held // what it has given, or has stopped in order to, with the term of the Pull

@@ -1,6 +1,9 @@
 package arc
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // message queues a message if this life holds its point under exactly its term.
 func (o *Owner) message(m Message) {
@@ -38,6 +41,36 @@ func (o *Owner) Handled(point uint64, reply []byte) {
 	if o.Stopping(point) {
 		o.advance(o.arcs.piece(point))
 	}
+}
+
+// Behind yields the messages that wait for the one whose handler is next, or runs, at a point. A
+// message that a handler waits for must not be behind one that waits for that handler's place.
+func (o *Owner) Behind(point uint64) iter.Seq[Message] {
+	q := o.queues[point]
+	return slices.Values(q[min(1, len(q)):])
+}
+
+// Outdated reports whether the message whose handler is next, or runs, at a point has lost its term. If
+// its handler has not begun it must not wait for a place: see [Owner.NotBegun].
+func (o *Owner) Outdated(point uint64) bool {
+	q := o.queues[point]
+	return len(q) > 0 && (o.Stopping(point) || o.arcs.at(point).term != q[0].Term)
+}
+
+// NotBegun says that the handler at a point which is [Owner.Outdated] has not begun and will not: its
+// message is refused. So no move, and no message behind it, waits for a handler that itself waits for
+// a place.
+func (o *Owner) NotBegun(point uint64) {
+	q := o.queues[point]
+	o.queued--
+	o.refuse(q[0])
+	if len(q) > 1 {
+		o.queues[point] = slices.Clone(q[1:])
+		o.out.Handle(q[1])
+		return
+	}
+	delete(o.queues, point)
+	o.advance(o.arcs.piece(point))
 }
 
 // busy reports whether handlers run in an arc.

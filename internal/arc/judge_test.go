@@ -11,6 +11,7 @@ type msg struct {
 	number   uint64
 	point    uint64
 	again    bool
+	call     bool // of a handler
 	handled  int
 	repeats  int  // times that its outcome was unknown
 	told     bool // unknown
@@ -28,7 +29,7 @@ type judge struct {
 	after     map[uint64][][]*msg // by point: states at lives that were over
 	terms     map[[2]uint64]*proc
 	noHandle  map[[2]uint64]bool // by source and seq: refused
-	excused   bool               // a source hears of a death, or the end of a stream
+	excused   bool               // a source hears of a death
 	handledIn int
 }
 
@@ -41,7 +42,7 @@ func (j *judge) fail(format string, args ...any) {
 
 // holders checks that a point has one holder, after a step of a process.
 func (j *judge) holders(p *proc) {
-	if p.o == nil || !p.running {
+	if !p.running {
 		return
 	}
 	for _, point := range j.w.points {
@@ -84,8 +85,8 @@ func (j *judge) begin(p *proc, x Message) {
 	if j.noHandle[[2]uint64{x.Source, x.Seq}] {
 		j.fail("%v handles %v, which was refused", p, m)
 	}
-	for _, h := range p.handlers[:len(p.handlers)-1] {
-		if h.Point == x.Point {
+	for _, h := range p.handlers {
+		if h.Point == x.Point && h.begun && (h.Source != x.Source || h.Seq != x.Seq) {
 			j.fail("%v handles two messages to %x at once", p, x.Point)
 		}
 	}
@@ -156,11 +157,22 @@ func (j *judge) lost(p *proc, arc Arc) {
 	}
 }
 
-// repeats takes note of the messages of a source whose outcome it can not learn any more.
-func (j *judge) repeats(p *proc, lost func(*target, message) bool) {
+// closed takes note of the last word of a life: the others can not learn more from it.
+func (j *judge) closed(p, from *proc) {
 	for _, t := range p.s.targets {
 		for _, x := range t.sent {
-			if x.again && lost(t, x) {
+			if m := p.sent[x.number-1]; t.sentTo == from.Life && slices.Contains(from.state[m.point], m) {
+				j.fail("%v has said Closed, and not that it has handled %v", from, m)
+			}
+		}
+	}
+}
+
+// repeats takes note of the messages of a source whose outcome it can not learn any more.
+func (j *judge) repeats(p, dead *proc) {
+	for _, t := range p.s.targets {
+		for _, x := range t.sent {
+			if x.again && t.sentTo == dead.Life {
 				m := p.sent[x.number-1]
 				m.repeats++
 				j.w.totals.Repeated++
@@ -194,7 +206,7 @@ func (p *proc) Unknown(number uint64) {
 func (j *judge) rest() {
 	var owners []Member
 	for _, p := range j.w.listed {
-		if p.o != nil && !p.retires {
+		if p.offers && !p.retires {
 			owners = append(owners, p.Member)
 		}
 	}
@@ -205,21 +217,19 @@ func (j *judge) rest() {
 		if len(owners) > 0 && (len(p.s.targets)+len(p.s.unbound)+len(p.s.sent) > 0 || p.s.bytes != 0) {
 			j.fail("%v keeps %d points, %d bytes", p, len(p.s.targets), p.s.bytes)
 		}
-		if p.o != nil {
-			j.restOwner(p, owners)
-		}
+		j.restOwner(p, owners)
 	}
 	if len(owners) == 0 {
 		return
 	}
-	if n, most := len(j.w.auth.arcs.value), j.w.cuts*len(ByPosition(owners)); n > most {
+	if n, most := j.w.auth.arcs.size(), j.w.cuts*len(ByPosition(owners)); n > most {
 		j.fail("the authority keeps %d pieces, at most %d", n, most)
 	}
 }
 
 func (j *judge) restOwner(p *proc, owners []Member) {
-	if len(p.handlers)+len(p.ops)+len(p.o.queues)+len(p.o.parked)+p.o.pulls.pieces()+p.o.queued > 0 {
-		j.fail("%v keeps %d handlers, %d operations, %d queues, %d asks, %d pulls", p, len(p.handlers), len(p.ops), len(p.o.queues), len(p.o.parked), p.o.pulls.pieces())
+	if len(p.handlers)+len(p.ops)+len(p.o.queues)+len(p.o.parked)+len(p.o.ops)+p.o.queued > 0 || !p.o.pulls.zero() {
+		j.fail("%v keeps %d handlers, %d operations, %d queues, %d asks, %d pulls", p, len(p.handlers), len(p.ops), len(p.o.queues), len(p.o.parked), p.o.pulls.size())
 	}
 	for arc, x := range p.o.arcs.within(Ring) {
 		if x.phase != none && x.phase != held || x.op != 0 {

@@ -18,6 +18,7 @@ func (o *Owner) grant(arc Arc, term, from uint64) {
 			o.want(sub, piece{phase: wanted, term: term, peer: from, op: p.op, stale: p.stale})
 		case p.phase == held:
 			o.arcs.set(sub, piece{phase: held, term: term})
+			o.refuseQueued(sub)
 		case p.phase == stopping || p.phase == copied:
 			o.arcs.set(sub, piece{phase: wanted, term: term, op: p.op, has: true, resume: p.phase == copied || p.op != 0})
 		case p.phase == wanted:
@@ -65,7 +66,7 @@ func (o *Owner) pull(from uint64, arc Arc, term uint64) {
 				o.read(sub, p)
 			}
 		case p.phase == none && term <= o.latest:
-		case term > p.term:
+		case term > p.term && o.pulls.size() < maxPieces:
 			o.pulls.update(sub, func(w pull) pull {
 				if w.term < term {
 					w = pull{from, term}
@@ -84,19 +85,28 @@ func (o *Owner) stop(arc Arc, p piece) {
 
 // read begins a Give.
 func (o *Owner) read(arc Arc, p piece) {
-	p.op, p.failed = o.operation(), false
+	p.op, p.failed = o.operation(arc), false
 	o.arcs.set(arc, p)
 	o.out.Give(p.op, arc)
 }
 
-func (o *Owner) operation() uint64 {
+func (o *Owner) operation(arc Arc) uint64 {
 	o.lastOp++
+	o.ops[o.lastOp] = arc
 	return o.lastOp
+}
+
+// ended returns the arc of an operation that has ended.
+func (o *Owner) ended(op uint64) (arc Arc) {
+	arc = o.ops[op]
+	delete(o.ops, op)
+	return arc
 }
 
 // Gave has the state that [OwnerOutput].Give was to read, if it is ok.
 func (o *Owner) Gave(op uint64, state []byte, ok bool) {
-	for arc, p := range o.arcs.within(Ring) {
+	whole := o.ended(op)
+	for arc, p := range o.arcs.within(whole) {
 		if p.op != op {
 			continue
 		}
@@ -114,7 +124,7 @@ func (o *Owner) Gave(op uint64, state []byte, ok bool) {
 		}
 		o.arcs.set(arc, p)
 	}
-	o.advance(Ring)
+	o.advance(whole)
 }
 
 // take takes a Give, if it is exactly what this life wants. Before Orders it does not hold what it took.
@@ -136,14 +146,15 @@ func (o *Owner) again(arc Arc, p piece) {
 
 // load begins a Take.
 func (o *Owner) load(arc Arc, p piece, state []byte) {
-	p.op, p.failed = o.operation(), false
+	p.op, p.failed = o.operation(arc), false
 	o.arcs.set(arc, p)
 	o.out.Take(p.op, arc, state)
 }
 
 // TookState says that a Take has ended, and whether the state is here.
 func (o *Owner) TookState(op uint64, ok bool) {
-	for arc, p := range o.arcs.within(Ring) {
+	whole := o.ended(op)
+	for arc, p := range o.arcs.within(whole) {
 		if p.op != op {
 			continue
 		}
@@ -162,12 +173,12 @@ func (o *Owner) TookState(op uint64, ok bool) {
 		}
 		o.arcs.set(arc, p)
 	}
-	o.advance(Ring)
+	o.advance(whole)
 }
 
 // Failed reports whether a Give or Take has failed and waits for [Owner.Retry].
 func (o *Owner) Failed() bool {
-	for _, p := range o.arcs.value {
+	for _, p := range o.arcs.walk(Ring) {
 		if p.failed {
 			return true
 		}
@@ -293,7 +304,7 @@ func (o *Owner) retire() {
 
 // empty reports whether nothing is left of what this life has held.
 func (o *Owner) empty() bool {
-	for _, p := range o.arcs.value {
+	for _, p := range o.arcs.walk(Ring) {
 		if p.phase != none || p.op != 0 {
 			return false
 		}

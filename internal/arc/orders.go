@@ -36,7 +36,7 @@ func (o *Owner) Orders(all Orders) {
 		o.grant(h.Arc, h.Term, 0)
 	}
 	for _, p := range all.Pull {
-		o.order(p)
+		o.mustPull(p)
 	}
 	o.voidPulls(Ring, o.bar)
 	o.wake(Ring)
@@ -55,8 +55,8 @@ func (o *Owner) void(arc Arc) {
 	}
 }
 
-// order takes an order to pull. What has been taken needs no Pull: its Took may be lost.
-func (o *Owner) order(w Order) {
+// mustPull takes an order to pull. What has been taken needs no Pull: its Took may be lost.
+func (o *Owner) mustPull(w Order) {
 	for arc, p := range o.arcs.within(w.Arc) {
 		switch {
 		case p.term != w.Term:

@@ -76,6 +76,7 @@ type Owner struct {
 	parked []ask
 
 	lastOp uint64
+	ops    map[uint64]Arc // operations that run, and what they were for
 
 	Refusals, Parked uint64 // counters
 }
@@ -86,7 +87,7 @@ type ask struct{ from, point uint64 }
 
 // NewOwner returns the state of a life that holds nothing. Its node reports it to the authority.
 func NewOwner(out OwnerOutput) *Owner {
-	return &Owner{out: out, frozen: true, queues: map[uint64][]Message{}}
+	return &Owner{out: out, frozen: true, queues: map[uint64][]Message{}, ops: map[uint64]Arc{}}
 }
 
 // Holds returns the term under which this life handles messages to a point.
@@ -110,18 +111,13 @@ func (o *Owner) Retire() {
 	o.out.Tell(Frame{Kind: Retire})
 }
 
-// Handle takes a frame of a life, or of the authority (from is 0). The body stays with the owner.
+// Handle takes a frame of a life, or of the authority. The body stays with the owner.
 func (o *Owner) Handle(from uint64, f Frame) {
-	if from == 0 {
-		o.latest = max(o.latest, f.Term)
+	if from == Registry {
+		o.order(f)
+		return
 	}
 	switch f.Kind {
-	case Grant:
-		o.grant(f.Arc, f.Term, f.Life)
-	case Settled:
-		o.settled(f.Arc, f.Term)
-	case Retired:
-		o.retire()
 	case Pull:
 		o.pull(from, f.Arc, f.Term)
 	case Give:
@@ -130,6 +126,20 @@ func (o *Owner) Handle(from uint64, f Frame) {
 		o.ask(from, f.Point)
 	case Msg:
 		o.message(Message{from, f.Seq, f.Point, f.Term, f.Body})
+	}
+	o.advance(f.Arc)
+}
+
+// order takes a frame of the authority.
+func (o *Owner) order(f Frame) {
+	o.latest = max(o.latest, f.Term)
+	switch f.Kind {
+	case Grant:
+		o.grant(f.Arc, f.Term, f.Life)
+	case Settled:
+		o.settled(f.Arc, f.Term)
+	case Retired:
+		o.retire()
 	}
 	o.advance(f.Arc)
 }
@@ -149,21 +159,4 @@ func (o *Owner) Gone(life uint64) {
 		}
 	}
 	o.parked = kept
-}
-
-// Undelivered takes back a frame that may not have arrived, since its stream has ended though both
-// lives go on. It is sent again if it still says something.
-func (o *Owner) Undelivered(to uint64, f Frame) {
-	switch f.Kind {
-	case Pull:
-		for arc, p := range o.arcs.within(f.Arc) {
-			if p.phase == wanted && p.term == f.Term && p.peer == to && !p.has {
-				o.out.Send(to, Frame{Kind: Pull, Arc: arc, Term: f.Term})
-			}
-		}
-	case Is, No:
-		o.ask(to, f.Point)
-	default:
-		o.out.Send(to, f)
-	}
 }

@@ -2,11 +2,12 @@ package arc
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 )
 
-// Member is a life that offers to hold arcs.
+// Member is a life that holds arcs, or only sends if it has no positions.
 type Member struct {
 	Life      uint64
 	Positions []uint64 // on the ring: several make the shares even, or give it a larger one
@@ -18,36 +19,92 @@ type Share struct {
 	Life uint64
 }
 
-// Placement says which life should hold which points. The shares do not overlap, and together are
-// the ring, or nothing if there are no members. It depends on the members alone, not on their order.
-type Placement func(members []Member) []Share
+// Placement says which life should hold which points. It is consistent hashing: a point belongs to the
+// first position at or after it, around the ring. Of two equal positions that of the lower life
+// counts. It depends on the members alone, not on their order. The zero value has none.
+type Placement struct {
+	all []position // sorted
+}
 
-// ByPosition is consistent hashing: a point belongs to the first position at or after it, around the
-// ring. Of two equal positions that of the lower life counts.
-func ByPosition(members []Member) []Share {
-	type position struct{ at, life uint64 }
-	var all []position
-	for _, m := range members {
-		for _, p := range m.Positions {
-			all = append(all, position{p, m.Life})
+type position struct{ at, life uint64 }
+
+func (p position) compare(q position) int {
+	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.life, q.life))
+}
+
+// Add adds a member. It has not been added before.
+func (p *Placement) Add(m Member) {
+	if len(m.Positions) == 0 {
+		return
+	}
+	more := make([]position, 0, len(m.Positions))
+	for _, at := range m.Positions {
+		more = append(more, position{at, m.Life})
+	}
+	slices.SortFunc(more, position.compare)
+	// From the end on: what has moved makes room for what comes between.
+	i, to := len(p.all)-1, len(p.all)+len(more)-1
+	p.all = append(p.all, more...)
+	for j := len(more) - 1; j >= 0; to-- {
+		if i >= 0 && p.all[i].compare(more[j]) > 0 {
+			p.all[to] = p.all[i]
+			i--
+		} else {
+			p.all[to] = more[j]
+			j--
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	slices.SortFunc(all, func(a, b position) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.life, b.life)) })
-	all = slices.CompactFunc(all, func(a, b position) bool { return a.at == b.at })
-	var shares []Share
-	next := uint64(0)
-	for _, p := range all {
-		shares = append(shares, Share{Arc{next, p.at}, p.life})
-		next = p.at + 1
-	}
-	if last := all[len(all)-1]; last.at != math.MaxUint64 {
-		shares = append(shares, Share{Arc{next, math.MaxUint64}, all[0].life})
-	}
-	return shares
 }
+
+// Remove removes a member, if it is there.
+func (p *Placement) Remove(life uint64) {
+	p.all = slices.DeleteFunc(p.all, func(x position) bool { return x.life == life })
+}
+
+// At is the life that should hold a point, or 0 if there are no members.
+func (p *Placement) At(point uint64) uint64 {
+	if len(p.all) == 0 {
+		return 0
+	}
+	return p.all[p.after(point)%len(p.all)].life
+}
+
+// after is the first position at or after a point.
+func (p *Placement) after(point uint64) int {
+	i, _ := slices.BinarySearchFunc(p.all, point, func(x position, point uint64) int { return cmp.Compare(x.at, point) })
+	return i
+}
+
+// shares yields what members should hold around the points of an arc, whole. The shares do not
+// overlap, and those of the ring are the ring, or nothing if there are no members.
+func (p *Placement) shares(a Arc) iter.Seq[Share] {
+	return func(yield func(Share) bool) {
+		if len(p.all) == 0 {
+			return
+		}
+		i := p.after(a.First)
+		next := uint64(0)
+		if i > 0 {
+			next = p.all[i-1].at + 1
+		}
+		for ; i < len(p.all) && next <= a.Last; i++ {
+			x := p.all[i]
+			if i > 0 && x.at == p.all[i-1].at {
+				continue
+			}
+			if !yield(Share{Arc{next, x.at}, x.life}) || x.at == math.MaxUint64 {
+				return
+			}
+			next = x.at + 1
+		}
+		if i == len(p.all) && next <= a.Last {
+			yield(Share{Arc{next, math.MaxUint64}, p.all[0].life})
+		}
+	}
+}
+
+// DefaultPositions is how many positions an owner has, if nothing else was said.
+const DefaultPositions = 64
 
 // Positions are n places on the ring for a member: its own, and others that follow from it as if at
 // random.

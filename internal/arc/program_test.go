@@ -7,6 +7,9 @@ import (
 
 // Guess is [SourceOutput].
 func (p *proc) Guess(point uint64) uint64 {
+	if p.blind {
+		return 0
+	}
 	if len(p.list) > 0 && p.w.rng.IntN(8) == 0 {
 		return p.list[p.w.rng.IntN(len(p.list))].Life
 	}
@@ -23,19 +26,55 @@ func owner1(list []Member, point uint64) uint64 {
 	return 0
 }
 
+// Reachable is [SourceOutput].
+func (p *proc) Reachable(life uint64) bool { return p.knows[life] && !p.heard[life] }
+
 // Later is [SourceOutput].
 func (p *proc) Later() { p.resting = true }
 
-// Handle is [OwnerOutput]. Some handlers call a later point.
+// Handle is [OwnerOutput]. A process has few places for handlers in some worlds. A call of a handler
+// needs none, nor does what is in front of one.
 func (p *proc) Handle(m Message) {
-	h := &handler{Message: m}
-	p.handlers = append(p.handlers, h)
-	p.w.judge.begin(p, m)
+	p.handlers = append(p.handlers, &handler{Message: m})
+	p.begin()
+}
+
+// begin begins handlers while there are places.
+func (p *proc) begin() {
+	n := 0
+	for _, h := range p.handlers {
+		if h.begun {
+			n++
+		}
+	}
+	for _, h := range p.handlers {
+		if !h.begun && (n < p.w.places || p.urgent(h)) {
+			n++
+			h.begun = true
+			p.w.judge.begin(p, h.Message)
+			p.call(h)
+		}
+	}
+}
+
+// urgent reports whether a handler waits for this one, or for one behind it.
+func (p *proc) urgent(h *handler) bool {
+	for m := range p.o.Behind(h.Point) {
+		if p.w.judge.msg(m).call {
+			return true
+		}
+	}
+	return p.w.judge.msg(h.Message).call
+}
+
+// call lets some handlers call a later point.
+func (p *proc) call(h *handler) {
 	if b := &p.w.budget.call; *b > 0 && p.w.rng.IntN(3) == 0 {
 		*b--
-		if i := slices.Index(p.w.points, m.Point); i+1 < len(p.w.points) {
+		if i := slices.Index(p.w.points, h.Point); i+1 < len(p.w.points) {
 			h.calls = p.send(p.w.points[i+1+p.w.rng.IntN(len(p.w.points)-i-1)], false)
-			p.w.log("%v: the handler of %v calls %v", p, p.w.judge.msg(m), h.calls)
+			h.calls.call = true
+			p.w.log("%v: the handler of %v calls %v", p, p.w.judge.msg(h.Message), h.calls)
 		}
 	}
 }
@@ -54,6 +93,17 @@ func (p *proc) send(point uint64, again bool) *msg {
 // finish lets a handler return, if what it waits for is there.
 func (p *proc) finish(i int, patience bool) bool {
 	h := p.handlers[i]
+	if !h.begun {
+		if !p.o.Outdated(h.Point) {
+			return false
+		}
+		p.w.log("%v: the handler of %v does not begin", p, p.w.judge.msg(h.Message))
+		p.w.totals.NotBegun++
+		p.handlers = slices.Delete(p.handlers, i, i+1)
+		p.o.NotBegun(h.Point)
+		p.w.judge.holders(p)
+		return true
+	}
 	if h.calls != nil && !h.calls.answered && !h.calls.told {
 		if !patience || !p.o.Stopping(h.Point) {
 			return false
@@ -63,8 +113,19 @@ func (p *proc) finish(i int, patience bool) bool {
 	p.handlers = slices.Delete(p.handlers, i, i+1)
 	p.w.judge.handled(p, h.Message)
 	p.o.Handled(h.Point, nil)
+	p.begin()
 	p.w.judge.holders(p)
 	return true
+}
+
+// endCall ends a call of a handler for which a stop waits.
+func (p *proc) endCall() bool {
+	for i := range p.handlers {
+		if p.finish(i, true) {
+			return true
+		}
+	}
+	return false
 }
 
 // Give is [OwnerOutput].

@@ -30,7 +30,7 @@ func (w *world) draw() uint64 {
 // start starts a registry, the first one or another.
 func (w *world) start(recovering bool) {
 	w.log("a registry starts")
-	w.auth = NewAuthority(ByPosition, w.draw, recovering, registry{w})
+	w.auth = NewAuthority(w.draw, recovering, registry{w})
 	w.auth.cuts = w.cuts
 }
 
@@ -52,67 +52,77 @@ func (w *world) disconnect(p *proc) {
 	}
 }
 
-// connect lets an owner connect to the registry.
+// connect lets a process connect to the registry.
 func (w *world) connect(p *proc) bool {
-	if w.auth == nil || p.o == nil || !p.running || p.over || p.conn != nil {
+	if w.auth == nil || !p.running || p.over || p.conn != nil {
 		return false
 	}
 	p.conn = &conn{p: p}
 	w.conns = append(w.conns, p.conn)
-	r := p.o.Report()
-	w.log("%v reports %v", p, r)
-	p.conn.up = append(p.conn.up, r)
-	w.judge.holders(p)
+	p.report()
 	return true
+}
+
+// report says what a process holds, and whether it offers.
+func (p *proc) report() {
+	x := report{Member{Life: p.Life}, p.o.Report()}
+	if p.offers {
+		x.Positions = p.Positions
+	}
+	p.w.log("%v reports %v", p, x)
+	p.conn.up = append(p.conn.up, x)
+	p.w.judge.holders(p)
+}
+
+type report struct {
+	Member
+	Report
 }
 
 // exchange lets the next of what is on a connection arrive.
 func (w *world) exchange(c *conn) bool {
 	switch {
 	case len(c.up) > 0 && (len(c.down) == 0 || w.rng.IntN(2) == 0):
-		x := c.up[0]
-		c.up = c.up[1:]
-		w.log("%v -> registry: %v", c.p, x)
-		switch x := x.(type) {
-		case Report:
-			c.reported = true
-			w.auth.Report(c.p.Member, x)
-		case Frame:
-			switch x.Kind {
-			case Retire:
-				w.auth.Retire(c.p.Life)
-			case Left:
-				w.auth.Left(c.p.Life)
-			case Took:
-				w.auth.Took(c.p.Life, x.Arc, x.Term)
-			}
-		}
+		w.up(c)
 	case len(c.down) > 0:
-		x := c.down[0]
-		c.down = c.down[1:]
-		w.log("registry -> %v: %v", c.p, x)
-		switch x := x.(type) {
-		case Orders:
-			c.p.o.Orders(x)
-		case Frame:
-			c.p.o.Handle(0, x)
-		}
-		w.judge.holders(c.p)
+		w.down(c)
 	default:
 		return false
 	}
 	return true
 }
 
+func (w *world) up(c *conn) {
+	x := c.up[0]
+	c.up = c.up[1:]
+	w.log("%v -> registry: %v", c.p, x)
+	switch x := x.(type) {
+	case report:
+		c.reported = true
+		w.auth.Report(x.Member, x.Report)
+	case Frame:
+		w.totals.Frames[x.Kind]++
+		w.auth.Handle(c.p.Life, x)
+	}
+}
+
+func (w *world) down(c *conn) {
+	x := c.down[0]
+	c.down = c.down[1:]
+	w.log("registry -> %v: %v", c.p, x)
+	switch x := x.(type) {
+	case Orders:
+		c.p.o.Orders(x)
+		w.judge.holders(c.p)
+	case Frame:
+		c.p.take(Registry, x)
+	}
+}
+
 // recovered ends the grace of a registry, when all have reported that can.
 func (w *world) recovered() bool {
-	if w.auth == nil || !w.auth.recovering {
+	if w.auth == nil || !w.auth.recovering || !w.mayRecover() {
 		return false
-	}
-	for _, p := range w.listed {
-		if p.running && p.o != nil && w.auth.owners[p.Life] == nil {
-			return false
-		}
 	}
 	for _, p := range slices.Clone(w.listed) {
 		if !p.running {
@@ -122,4 +132,9 @@ func (w *world) recovered() bool {
 	w.log("the registry has recovered")
 	w.auth.Recovered()
 	return true
+}
+
+// mayRecover reports whether all have reported that can.
+func (w *world) mayRecover() bool {
+	return !slices.ContainsFunc(w.listed, func(p *proc) bool { return p.running && w.auth.owners[p.Life] == nil })
 }

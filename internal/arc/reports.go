@@ -1,7 +1,7 @@
 package arc
 
-// Report takes the first word of an owner on a connection, and answers it with Orders; while the
-// authority recovers, later.
+// Report takes the first word of a life on a connection, and answers it with Orders; while the
+// authority recovers, later. A life that begins to offer reports once more.
 func (a *Authority) Report(m Member, r Report) {
 	o := a.owners[m.Life]
 	switch {
@@ -11,17 +11,24 @@ func (a *Authority) Report(m Member, r Report) {
 	case o == nil:
 		o = &owner{Member: m}
 		a.owners[m.Life] = o
+		a.place.Add(m)
+	case len(o.Positions) == 0 && !o.retiring:
+		o.Member = m
+		a.place.Add(m)
 	}
-	o.retiring = o.retiring || r.Retiring
-	o.report = r
+	if r.Retiring {
+		a.retire(o)
+	}
 	if a.recovering {
+		o.report = r
 		return
 	}
-	a.orders(m.Life)
+	a.orders(o)
 	if r.Left {
-		a.Left(m.Life)
+		a.left(o)
 	}
-	a.settle()
+	a.settleAt(o)
+	a.retireReady()
 }
 
 // Recovered ends the time that owners of an earlier registry have to report. Those that have not are
@@ -31,15 +38,17 @@ func (a *Authority) Recovered() {
 	a.bar = a.next()
 	a.adopt()
 	for _, life := range a.lives() {
-		a.orders(life)
+		a.orders(a.owners[life])
 	}
 	for _, life := range a.lives() {
-		if a.owners[life].report.Left {
-			a.Left(life)
+		o := a.owners[life]
+		if o.report.Left {
+			a.left(o)
 		}
-		a.owners[life].report = Report{}
+		o.report = Report{}
 	}
-	a.settle()
+	a.settle(Ring)
+	a.retireReady()
 }
 
 // adopt takes the state of each point from the reports: the holder under the greatest term, or the
@@ -74,21 +83,25 @@ func (a *Authority) adopt() {
 			c.term = a.next()
 		}
 		if c.life != 0 {
-			a.arcs.set(arc, state{holder: c.life, term: c.term})
+			a.set(arc, state{holder: c.life, term: c.term})
 		}
 	}
 }
 
 // orders tells an owner all that is decided for it.
-func (a *Authority) orders(life uint64) {
-	o := Orders{Bar: a.bar, Latest: a.latest, Retired: a.owners[life].retired}
-	for arc, s := range a.arcs.within(Ring) {
-		if s.holder == life {
-			o.Hold = append(o.Hold, Held{arc, s.term})
+func (a *Authority) orders(to *owner) {
+	o := Orders{Bar: a.bar, Latest: a.latest, Retired: to.retired}
+	for part, is := range to.part.walk(Ring) {
+		if !is {
+			continue
 		}
-		if s.receiver == life {
-			o.Pull = append(o.Pull, Order{Held{arc, s.move}, s.holder})
+		for arc, s := range a.arcs.walk(part) {
+			if s.holder == to.Life {
+				o.Hold = append(o.Hold, Held{arc, s.term})
+			} else {
+				o.Pull = append(o.Pull, Order{Held{arc, s.move}, s.holder})
+			}
 		}
 	}
-	a.out.Orders(life, o)
+	a.out.Orders(to.Life, o)
 }

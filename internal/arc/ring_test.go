@@ -3,6 +3,7 @@ package arc
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -46,6 +47,109 @@ func TestRanges(t *testing.T) {
 			t.Fatalf("%v within %d to %d ends before %d", r, from, last, next)
 		}
 	}
+}
+
+// Many pieces, in chunks, are compared with a list of all points.
+func TestChunks(t *testing.T) {
+	defer func(size int) { chunkSize = size }(chunkSize)
+	rng := rand.New(rand.NewPCG(2, 20))
+	for _, size := range []int{1, 2, 3, 8, 256} {
+		chunkSize = size
+		const points = 3000
+		var r ranges[int]
+		var want [points]int
+		for i := range 6000 {
+			a := Arc{rng.Uint64N(points), 0}
+			a.Last = min(a.First+rng.Uint64N(1+rng.Uint64N(1+rng.Uint64N(points))), points-1)
+			add, keep := rng.IntN(3), rng.IntN(2)
+			r.update(a, func(v int) int { return v*keep + add })
+			for p := a.First; p <= a.Last; p++ {
+				want[p] = want[p]*keep + add
+			}
+			if i%100 != 0 {
+				continue
+			}
+			n, next := 0, uint64(0)
+			for arc, v := range r.walk(Ring) {
+				if arc.First != next || arc.Last >= points && v != 0 || n > 0 && v == r.at(arc.First-1) {
+					t.Fatalf("chunks of %d: %v is %d, after %d", size, arc, v, next)
+				}
+				for p := arc.First; p <= arc.Last && p < points; p++ {
+					if v != want[p] || r.at(p) != v || r.piece(p) != arc {
+						t.Fatalf("chunks of %d: %d is %d, in a piece with %d, want %d", size, p, r.at(p), v, want[p])
+					}
+				}
+				n++
+				next = arc.Last + 1
+			}
+			if n != r.size() || next != 0 || len(r.chunks) > 2+4*n/size {
+				t.Fatalf("chunks of %d: %d pieces in %d chunks, said to be %d", size, n, len(r.chunks), r.size())
+			}
+		}
+		if r.set(Ring, 0); !r.zero() || r.size() != 1 {
+			t.Errorf("chunks of %d: %d pieces, all zero", size, r.size())
+		}
+	}
+}
+
+// A placement that members join and leave is compared with all positions.
+func TestPlacement(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 20))
+	var p Placement
+	var members []Member
+	for range 3000 {
+		if n := len(members); n > 0 && rng.IntN(2) == 0 {
+			i := rng.IntN(n)
+			p.Remove(members[i].Life)
+			members = slices.Delete(members, i, i+1)
+		} else {
+			m := Member{Life: 1 + rng.Uint64N(1000)}
+			if slices.ContainsFunc(members, func(o Member) bool { return o.Life == m.Life }) {
+				continue
+			}
+			for range rng.IntN(5) {
+				m.Positions = append(m.Positions, rng.Uint64N(30)*(math.MaxUint64/29))
+			}
+			p.Add(m)
+			members = append(members, m)
+		}
+		point := rng.Uint64N(60) * (math.MaxUint64 / 59)
+		want, found := position{}, false
+		for _, m := range members {
+			for _, at := range m.Positions {
+				if x := (position{at - point, m.Life}); !found || x.compare(want) < 0 {
+					want, found = x, true
+				}
+			}
+		}
+		if got := p.At(point); got != want.life {
+			t.Fatalf("%x belongs to %d, want %d: %v", point, got, want.life, p.all)
+		}
+		next := uint64(0)
+		for s := range p.shares(Ring) {
+			if s.First != next || s.Life != p.At(s.First) || s.Life != p.At(s.Last) {
+				t.Fatalf("%v: %v", s, p.all)
+			}
+			next = s.Last + 1
+		}
+		if next != 0 {
+			t.Fatalf("the shares end at %x: %v", next, p.all)
+		}
+		for s := range p.shares(Arc{point, point}) {
+			if !s.Has(point) || s.Life != want.life {
+				t.Fatalf("%x is in %v: %v", point, s, p.all)
+			}
+		}
+	}
+}
+
+// ByPosition is what [Placement] should be: plain, and slow.
+func ByPosition(members []Member) (shares []Share) {
+	var p Placement
+	for _, m := range members {
+		p.Add(m)
+	}
+	return slices.Collect(p.shares(Ring))
 }
 
 func TestByPosition(t *testing.T) {

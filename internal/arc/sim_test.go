@@ -27,16 +27,15 @@ func newWorld(seed uint64) *world {
 	slices.Sort(w.points)
 	w.points = slices.Compact(w.points)
 	w.lag = 1 + rng.IntN(60)
-	w.budget = budget{send: 1 + rng.IntN(30), join: rng.IntN(5)}
+	w.budget = budget{send: 1 + rng.IntN(30), join: rng.IntN(5), offer: rng.IntN(2)}
 	if seed%20 == 0 {
 		w.budget.join = 10 + rng.IntN(20)
 	}
-	for _, b := range []*int{&w.budget.retire, &w.budget.die, &w.budget.declare, &w.budget.cut, &w.budget.crash, &w.budget.lose, &w.budget.fail, &w.budget.call} {
+	for _, b := range []*int{&w.budget.retire, &w.budget.die, &w.budget.declare, &w.budget.crash, &w.budget.lose, &w.budget.fail, &w.budget.call} {
 		if rng.IntN(2) == 0 {
 			*b = rng.IntN(4)
 		}
 	}
-	w.budget.cut *= 2
 	w.budget.call *= 3
 	w.maxSteps = 200_000
 	for i := range w.slow {
@@ -45,6 +44,9 @@ func newWorld(seed uint64) *world {
 		}
 	}
 	w.cuts = 1 + rng.IntN(maxCuts)
+	if w.places = 1 << 30; seed%7 < 4 {
+		w.places = 1
+	}
 	return w
 }
 
@@ -77,7 +79,7 @@ func (w *world) run() error {
 // event lets something happen from outside. It reports whether something is left that may.
 func (w *world) event() bool {
 	b := &w.budget
-	choices := []*int{&b.send, &b.join, &b.retire, &b.die, &b.declare, &b.cut, &b.crash, &b.lose}
+	choices := []*int{&b.send, &b.join, &b.offer, &b.retire, &b.die, &b.declare, &b.crash, &b.lose}
 	left := 0
 	for _, c := range choices {
 		left += *c
@@ -110,13 +112,6 @@ func (w *world) happen(what *int) {
 			w.crash()
 		}
 		return
-	case &b.cut:
-		if len(w.active) > 0 {
-			if l := w.active[w.rng.IntN(len(w.active))]; l.from != l.to && l.from.running && l.to.running && !l.from.heard[l.to.Life] && !l.to.heard[l.from.Life] {
-				w.cut(l)
-			}
-		}
-		return
 	}
 	p := w.procs[w.rng.IntN(len(w.procs))]
 	if !p.running {
@@ -129,13 +124,13 @@ func (w *world) happen(what *int) {
 			m := p.send(point, again)
 			w.log("%v sends %v, again %v", p, m, again)
 		}
+	case &b.offer:
+		if !p.offers && !p.over {
+			w.offer(p)
+		}
 	case &b.retire:
-		if p.o != nil && !p.retires && !p.over {
-			w.log("%v retires", p)
-			p.retires = true
-			w.totals.Retired++
-			w.tell(event{off: p})
-			p.o.Retire()
+		if p.offers && !p.retires && !p.over {
+			w.retire(p)
 		}
 	case &b.die:
 		w.totals.Died++
@@ -177,13 +172,6 @@ func (w *world) progress() bool {
 			}
 		}
 	}
-	for _, p := range w.procs {
-		if p.running && len(p.feed) > 0 {
-			p.hear()
-			w.judge.holders(p)
-			return true
-		}
-	}
 	return false
 }
 
@@ -195,12 +183,19 @@ func (w *world) one(what int, p *proc) bool {
 	case 1:
 		return p.conn != nil && w.exchange(p.conn)
 	case 2:
-		if p.running && len(p.returned) > 0 {
-			p.giveBack()
+		if p.running && len(p.feed) > 0 {
+			p.hear()
+			w.judge.holders(p)
 			return true
 		}
 	case 3:
-		return p.running && len(p.handlers) > 0 && p.finish(w.rng.IntN(len(p.handlers)), false)
+		if p.running && len(p.handlers) > 0 {
+			at := w.rng.IntN(len(p.handlers))
+			for !p.handlers[at].begun && at > 0 && !p.o.Outdated(p.handlers[at].Point) { // one in front has
+				at--
+			}
+			return p.finish(at, false)
+		}
 	case 4:
 		if p.running && len(p.ops) > 0 {
 			p.operate(w.rng.IntN(len(p.ops)))
@@ -212,7 +207,7 @@ func (w *world) one(what int, p *proc) bool {
 			at = w.rng.IntN(len(w.active))
 		}
 		for i := range w.active {
-			if l := w.active[(at+i)%len(w.active)]; len(l.queue) > 0 {
+			if l := w.active[(at+i)%len(w.active)]; len(l.queue) > 0 && l.from.knows[l.to.Life] {
 				w.arrive(l)
 				return true
 			}
@@ -250,22 +245,25 @@ func (w *world) last() bool {
 		}
 		switch {
 		case p.resting && len(p.list) > 0:
+			if p.retries++; p.retries%100 == 0 && p.endCall() { // what it asks for may wait for this
+				return true
+			}
 			p.resting = false
 			p.s.Retry()
 			return true
-		case p.o != nil && p.o.Failed():
+		case p.o.Failed():
 			p.o.Retry()
 			w.judge.holders(p)
 			return true
-		case p.mayEnd && !p.over && p.s.Unanswered() == 0 && len(p.handlers) == 0 && len(p.returned) == 0:
-			w.totals.Left++
+		case p.mayEnd && !p.over && !p.closing && p.s.Unanswered() == 0 && len(p.handlers) == 0:
+			p.close()
+			return true
+		case p.closing && !p.over && p.closed():
 			w.leave(p)
 			return true
 		}
-		for i := range p.handlers {
-			if p.finish(i, true) {
-				return true
-			}
+		if p.endCall() {
+			return true
 		}
 	}
 	return false
@@ -281,7 +279,10 @@ func TestSimulation(t *testing.T) {
 	}
 	var all totals
 	failed := 0
+	whole := chunkSize
+	defer func() { chunkSize = whole }()
 	for seed := from; seed < from+uint64(runs) && failed < 5; seed++ {
+		chunkSize = []int{2, 5, whole}[seed%3]
 		w := newWorld(seed)
 		if *events {
 			w.log = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
@@ -304,10 +305,10 @@ func TestSimulation(t *testing.T) {
 // totals says what the worlds had.
 type totals struct {
 	Steps, Messages, Handled, Unknown, Repeated, Refused   int
-	Died, FalselyDead, Left, Retired, Cut, Crashed         int
+	Died, FalselyDead, Left, Offered, Retired, Crashed     int
 	Disconnected, Failed, Impatient, Resumed, Lost, Parked int
-	Moves, Merges                                          int
-	Frames                                                 [Ans + 1]int
+	Moves, Merges, NotBegun                                int
+	Frames                                                 [Closed + 1]int
 }
 
 func (t *totals) authority(a *Authority) {
@@ -322,24 +323,22 @@ func (t *totals) add(w *world) {
 	}
 	for _, p := range w.procs {
 		x.Refused += int(p.s.Refusals)
-		if p.o != nil {
-			x.Parked += int(p.o.Parked)
-		}
+		x.Parked += int(p.o.Parked)
 	}
 	for i, v := range x.Frames {
 		t.Frames[i] += v
 	}
 	for to, v := range map[*int]int{&t.Steps: x.Steps, &t.Messages: x.Messages, &t.Handled: w.judge.handledIn, &t.Unknown: x.Unknown, &t.Repeated: x.Repeated, &t.Refused: x.Refused,
-		&t.Died: x.Died, &t.FalselyDead: x.FalselyDead, &t.Left: x.Left, &t.Retired: x.Retired, &t.Cut: x.Cut, &t.Crashed: x.Crashed,
-		&t.Disconnected: x.Disconnected, &t.Failed: x.Failed, &t.Impatient: x.Impatient, &t.Resumed: x.Resumed, &t.Lost: x.Lost, &t.Parked: x.Parked, &t.Moves: x.Moves, &t.Merges: x.Merges} {
+		&t.Died: x.Died, &t.FalselyDead: x.FalselyDead, &t.Left: x.Left, &t.Retired: x.Retired, &t.Offered: x.Offered, &t.Crashed: x.Crashed,
+		&t.Disconnected: x.Disconnected, &t.Failed: x.Failed, &t.Impatient: x.Impatient, &t.Resumed: x.Resumed, &t.Lost: x.Lost, &t.Parked: x.Parked, &t.Moves: x.Moves, &t.Merges: x.Merges, &t.NotBegun: x.NotBegun} {
 		*to += v
 	}
 }
 
 func (t *totals) rare() (names []string) {
 	for name, n := range map[string]int{"messages": t.Messages, "unknown outcomes": t.Unknown, "repeats": t.Repeated, "refusals": t.Refused, "deaths": t.Died, "false deaths": t.FalselyDead,
-		"departures": t.Left, "ended streams": t.Cut, "crashes of the registry": t.Crashed, "lost connections": t.Disconnected, "failed operations": t.Failed, "calls that end": t.Impatient,
-		"resumed arcs": t.Resumed, "lost states": t.Lost, "parked asks": t.Parked, "moves": t.Moves, "merges": t.Merges} {
+		"departures": t.Left, "sources that begin to offer": t.Offered, "crashes of the registry": t.Crashed, "lost connections": t.Disconnected, "failed operations": t.Failed, "calls that end": t.Impatient,
+		"resumed arcs": t.Resumed, "lost states": t.Lost, "parked asks": t.Parked, "moves": t.Moves, "merges": t.Merges, "handlers that do not begin": t.NotBegun} {
 		if n < 20 {
 			names = append(names, name)
 		}

@@ -1,7 +1,7 @@
 package arc
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 )
 
@@ -9,21 +9,25 @@ import (
 const (
 	maxUnanswered = 4096    // messages that are not answered: [Source.Room] says no
 	maxBodies     = 8 << 20 // their bodies
-	maxKnown      = 4096    // arcs of which it knows the holder: at the bound it forgets all
+	maxKnown      = 4096    // arcs of which it knows something: at the bound it forgets all
 	maxHints      = 3       // followed one after the other, without a pause
 )
 
 // SourceOutput takes what a source does. Its methods must not call the source.
 type SourceOutput interface {
 	// Send sends a frame to a life: in order, and exactly once while both live.
+	// What is for the [Registry] is dropped while there is no connection.
 	Send(to uint64, f Frame)
 	// Guess returns a life that may hold a point, or 0. A wrong one costs time only.
 	Guess(point uint64) uint64
+	// Reachable reports whether the node can send to a life: it has heard of it, and not of its end.
+	Reachable(life uint64) bool
 	// Answered says that a message was handled, with the reply.
 	Answered(number uint64, reply []byte)
 	// Unknown says that a message may have been handled, and is not sent again.
 	Unknown(number uint64)
-	// Later asks for a [Source.Retry] after a while, and when members come or go.
+	// Later asks for a [Source.Retry] after a while, and when members come or go. It is called for a
+	// point that rests, and for one that has asked the authority, which may not have heard it.
 	Later()
 }
 
@@ -43,6 +47,7 @@ type target struct {
 	unsent       []message // behind them
 	asked        uint64    // the life that was asked
 	hints        int       // that were followed
+	final        bool      // the authority was asked, the last of a round
 	resting      bool      // until Retry
 	least        uint64    // terms below it are over here
 }
@@ -106,8 +111,10 @@ func (s *Source) advance(t *target) {
 	default:
 		if k := s.known.at(t.point); k.life != 0 && k.term >= t.least {
 			s.bind(t, k)
+		} else if guess := s.out.Guess(t.point); guess != 0 && s.out.Reachable(guess) {
+			s.ask(t, guess)
 		} else {
-			s.ask(t, s.out.Guess(t.point))
+			s.askNext(t, 0)
 		}
 	}
 }
@@ -116,7 +123,7 @@ func (s *Source) bind(t *target, k known) {
 	delete(s.unbound, t.point)
 	t.holder, t.term, t.sentTo = k.life, k.term, k.life
 	t.least = k.term
-	t.asked, t.hints, t.resting = 0, 0, false
+	t.begin()
 	s.flush(t)
 }
 
@@ -133,44 +140,53 @@ func (s *Source) flush(t *target) {
 	}
 }
 
+// begin lets the next Ask be the first one of a round.
+func (t *target) begin() { t.asked, t.hints, t.final, t.resting = 0, 0, false, false }
+
 func (s *Source) ask(t *target, life uint64) {
-	if t.asked = life; life == 0 {
-		s.rest(t)
-		return
-	}
+	t.asked = life
 	s.Asks++
 	s.out.Send(life, Frame{Kind: Ask, Point: t.point})
 }
 
-func (s *Source) rest(t *target) {
-	t.asked, t.hints, t.resting = 0, 0, true
-	s.out.Later()
+// askNext asks elsewhere, if there is no guess, or the last answer was of no use: the hint, then
+// the authority, and the hints that follow from there. Then the point rests.
+func (s *Source) askNext(t *target, hint uint64) {
+	switch {
+	case hint != 0 && hint != t.asked && t.hints < maxHints && s.out.Reachable(hint):
+		t.hints++
+		s.ask(t, hint)
+	case !t.final:
+		t.hints, t.final = 0, true
+		s.ask(t, Registry)
+		s.out.Later()
+	default:
+		t.begin()
+		t.resting = true
+		s.out.Later()
+	}
 }
 
-// Handle takes a frame of a life.
+// Handle takes a frame of a life, or of the authority.
 func (s *Source) Handle(from uint64, f Frame) {
 	switch f.Kind {
 	case Is:
 		s.is(from, f)
 	case No:
-		t := s.targets[f.Point]
-		switch {
-		case t == nil || t.asked != from:
-		case f.Life != 0 && f.Life != from && t.hints < maxHints:
-			t.hints++
-			s.ask(t, f.Life)
-		default:
-			s.rest(t)
+		if t := s.targets[f.Point]; t != nil && t.asked == from {
+			s.askNext(t, f.Life)
 		}
 	case Ans:
 		s.answer(f)
+	case Closed:
+		s.closed(from)
 	}
 }
 
 // is takes the holder's word. It is for all points of the arc. A lower term than one that was heard
 // is an older word.
 func (s *Source) is(from uint64, f Frame) {
-	if s.known.pieces() >= maxKnown {
+	if s.known.size() >= maxKnown {
 		s.known = ranges[known]{}
 	}
 	s.known.update(f.Arc, func(k known) known {
@@ -180,23 +196,23 @@ func (s *Source) is(from uint64, f Frame) {
 		return k
 	})
 	if t := s.targets[f.Point]; t != nil && t.asked == from && f.Term < t.least {
-		s.rest(t)
+		s.askNext(t, 0)
 	}
-	for _, t := range sorted(s.unbound) {
-		if !f.Arc.Has(t.point) || len(t.sent) > 0 || f.Term < t.least {
-			continue
-		}
+	for _, t := range sorted(s.unbound, func(t *target) bool { return f.Arc.Has(t.point) && len(t.sent) == 0 && f.Term >= t.least }) {
 		if k := s.known.at(t.point); k.life == from && k.term == f.Term {
 			s.bind(t, k)
 		}
 	}
 }
 
-// sorted lists targets in one order.
-func sorted(targets map[uint64]*target) (all []*target) {
-	for _, point := range slices.Sorted(maps.Keys(targets)) {
-		all = append(all, targets[point])
+// sorted lists some targets by their points.
+func sorted(targets map[uint64]*target, some func(*target) bool) (all []*target) {
+	for _, t := range targets {
+		if some(t) {
+			all = append(all, t)
+		}
 	}
+	slices.SortFunc(all, func(t, u *target) int { return cmp.Compare(t.point, u.point) })
 	return all
 }
 
@@ -231,7 +247,11 @@ func (s *Source) end(m message) {
 // refused takes a refusal: of this message, and of those behind it. Their holder has lost its term.
 func (s *Source) refused(t *target, seq uint64) {
 	s.Refusals++
-	i := t.index(seq)
+	s.takeBack(t, t.index(seq))
+}
+
+// takeBack ends the use of a term: the messages from here on were surely not handled under it.
+func (s *Source) takeBack(t *target, i int) {
 	back := slices.Clone(t.sent[i:])
 	t.sent = slices.Clip(t.sent[:i])
 	for _, m := range back {
@@ -254,91 +274,62 @@ func (s *Source) unbind(t *target) {
 	s.unbound[t.point] = t
 }
 
-// Returned takes back a frame that was surely not handled, since the life has left, or had ended
-// before it was sent.
-func (s *Source) Returned(f Frame) {
-	if t := s.sent[f.Seq]; f.Kind == Msg && t != nil {
-		s.refused(t, f.Seq)
-	} else if f.Kind == Ask {
-		s.unasked(f.Point)
+// closed takes the last word of a life that leaves. All that it has handled it has answered before. So
+// what has no answer goes elsewhere.
+func (s *Source) closed(life uint64) {
+	s.forget(life)
+	for _, t := range sorted(s.targets, func(t *target) bool { return t.sentTo == life }) {
+		s.takeBack(t, 0)
 	}
 }
 
-func (s *Source) unasked(point uint64) {
-	if t := s.targets[point]; t != nil && t.asked != 0 {
-		s.rest(t)
-	}
-}
-
-// Undelivered takes back frames that may have arrived, in their order. Their stream has ended, though
-// both lives go on.
-func (s *Source) Undelivered(frames []Frame) {
-	lost := map[uint64]bool{}
-	var targets []*target
-	for _, f := range frames {
-		if f.Kind == Ask {
-			s.unasked(f.Point)
-		}
-		if t := s.sent[f.Seq]; f.Kind == Msg && t != nil {
-			lost[f.Seq] = true
-			if !slices.Contains(targets, t) {
-				targets = append(targets, t)
-			}
-		}
-	}
-	for _, t := range targets {
-		s.lose(t, func(m message) bool { return lost[m.seq] })
-		s.advance(t)
-	}
-}
-
-// lose ends the wait for answers to some of the sent messages. They are sent again, before later
-// ones, or told.
-func (s *Source) lose(t *target, lost func(message) bool) {
-	var kept, again []message
-	for _, m := range t.sent {
-		switch {
-		case !lost(m):
-			kept = append(kept, m)
-		case m.again:
-			s.Repeats++
-			delete(s.sent, m.seq)
-			again = append(again, m)
-		default:
-			s.end(m)
-			s.out.Unknown(m.number)
-		}
-	}
-	t.sent, t.unsent = kept, append(again, t.unsent...)
-}
-
-// Gone takes the end of a life.
-func (s *Source) Gone(life uint64) {
+// forget forgets that a life holds something.
+func (s *Source) forget(life uint64) {
 	s.known.update(Ring, func(k known) known {
 		if k.life == life {
 			k.life = 0
 		}
 		return k
 	})
-	for _, t := range sorted(s.targets) {
+}
+
+// lose ends the wait for answers to the sent messages. They are sent again, before later ones, or
+// told.
+func (s *Source) lose(t *target) {
+	var again []message
+	for _, m := range t.sent {
+		if m.again {
+			s.Repeats++
+			delete(s.sent, m.seq)
+			again = append(again, m)
+		} else {
+			s.end(m)
+			s.out.Unknown(m.number)
+		}
+	}
+	t.sent, t.unsent = nil, append(again, t.unsent...)
+}
+
+// Gone takes the end of a life.
+func (s *Source) Gone(life uint64) {
+	s.forget(life)
+	for _, t := range sorted(s.targets, func(t *target) bool { return t.asked == life || t.sentTo == life }) {
 		if t.asked == life {
 			t.asked = 0
 		}
 		if t.sentTo == life {
 			t.sentTo = 0
 			s.unbind(t)
-			s.lose(t, func(message) bool { return true })
+			s.lose(t)
 		}
 		s.advance(t)
 	}
 }
 
-// Retry asks again where no answer was of use.
+// Retry asks again where no answer was of use, and where the authority has not answered.
 func (s *Source) Retry() {
-	for _, t := range sorted(s.unbound) {
-		if t.resting {
-			t.resting = false
-			s.advance(t)
-		}
+	for _, t := range sorted(s.unbound, func(t *target) bool { return t.resting || t.asked == Registry }) {
+		t.begin()
+		s.advance(t)
 	}
 }

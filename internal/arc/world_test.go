@@ -7,8 +7,8 @@ import (
 )
 
 // world is a registry, which may crash and come back, and processes. Any of them may be as slow as
-// the seed wants. Streams are in order, and a process hears of each end of a life at a time of its
-// own.
+// the seed wants. Streams are in order and lose nothing while both ends live. A process hears of each
+// life, and of each end, at a time of its own.
 type world struct {
 	rng    *rand.Rand
 	judge  *judge
@@ -28,6 +28,7 @@ type world struct {
 	budget   budget
 	lag      int
 	cuts     int    // pieces in a share, at most
+	places   int    // for handlers at a process
 	slow     [8]int // by kind of thing: of so many times it goes on once
 	maxSteps int
 	totals   totals
@@ -35,37 +36,42 @@ type world struct {
 
 // budget is how often what may still happen.
 type budget struct {
-	send, join, retire, die, declare, cut, crash, lose, fail, call int
+	send, join, offer, retire, die, declare, crash, lose, fail, call int
 }
 
 // proc is a process: one life of a node.
 type proc struct {
 	Member
 	w       *world
-	o       *Owner // nil if it is a source only
+	o       *Owner
 	s       *Source
+	offers  bool // to hold arcs
+	blind   bool // it knows no list of owners
 	running bool
 	over    bool // it was declared over, or has left
 	left    bool // in good order
 	retires bool
 	mayEnd  bool // it was told Left
+	closing bool // it has said Closed
 	conn    *conn
 
 	feed     []event
+	knows    map[uint64]bool // lives of which it has heard
 	heard    map[uint64]bool // ends
 	list     []Member        // owners, as it has heard
-	returned []func()        // frames that come back
 	sent     []*msg          // by number
 	handlers []*handler
 	ops      []operation
 	state    map[uint64][]*msg // by point: what was handled
 	holds    map[uint64]uint64 // by point, for the judge
 	resting  bool
+	retries  int
 }
 
 // event is a change of the list of members.
 type event struct {
 	joined *proc
+	offers *proc
 	ended  *proc
 	off    *proc // it retires, and is on no list of owners
 }
@@ -73,6 +79,7 @@ type event struct {
 // handler is one that runs. It may wait for a call.
 type handler struct {
 	Message
+	begun bool
 	calls *msg
 }
 
@@ -83,14 +90,13 @@ type operation struct {
 	body []byte
 }
 
-// link is a stream. handled are the latest frames that were, of which the source may not know it.
+// link is a stream.
 type link struct {
 	from, to *proc
 	queue    []Frame
-	handled  []Frame
 }
 
-// conn is a connection of an owner to the registry.
+// conn is a connection of a process to the registry.
 type conn struct {
 	p        *proc
 	up, down []any // Report, Orders, Frame
@@ -101,20 +107,25 @@ func (p *proc) String() string { return fmt.Sprint("life ", p.Life) }
 
 // join begins a life.
 func (w *world) join(owner bool) {
-	p := &proc{w: w, running: true, heard: map[uint64]bool{}, state: map[uint64][]*msg{}, holds: map[uint64]uint64{}}
-	p.Life = uint64(len(w.procs)) + 100
+	var positions []uint64
 	for range 1 + w.rng.IntN(1+w.rng.IntN(3)) {
-		p.Positions = append(p.Positions, w.place())
+		positions = append(positions, w.place())
 	}
-	p.s = NewSource(p)
-	if owner {
-		p.o = NewOwner(p)
-	}
+	w.add(owner, positions)
+}
+
+func (w *world) add(owner bool, positions []uint64) {
+	p := &proc{w: w, running: true, knows: map[uint64]bool{}, heard: map[uint64]bool{}, state: map[uint64][]*msg{}, holds: map[uint64]uint64{}}
+	p.Member = Member{uint64(len(w.procs)) + 100, positions}
+	p.s, p.o = NewSource(p), NewOwner(p)
+	p.offers, p.blind = owner, w.rng.IntN(5) == 0
 	for _, q := range w.listed {
-		if q.o != nil && !q.retires {
+		p.knows[q.Life] = true
+		if q.offers && !q.retires {
 			p.list = append(p.list, q.Member)
 		}
 	}
+	p.knows[p.Life] = true
 	for _, q := range w.procs {
 		p.heard[q.Life] = q.over
 	}
@@ -158,6 +169,57 @@ func (w *world) die(p *proc) {
 	p.running = false
 	w.judge.lost(p, Ring)
 	w.disconnect(p)
+	w.truncate(p)
+}
+
+// offer lets a source begin to offer.
+func (w *world) offer(p *proc) {
+	w.log("%v begins to offer", p)
+	w.totals.Offered++
+	p.offers = true
+	w.tell(event{offers: p})
+	if p.conn != nil {
+		p.report()
+	}
+}
+
+func (w *world) retire(p *proc) {
+	w.log("%v retires", p)
+	w.totals.Retired++
+	p.retires = true
+	w.tell(event{off: p})
+	p.o.Retire()
+}
+
+// close says Closed to all lives to which this one has sent.
+func (p *proc) close() {
+	p.w.log("%v is closing", p)
+	p.closing = true
+	for _, l := range p.w.active {
+		if l.from == p && l.to.running && !p.heard[l.to.Life] {
+			l.queue = append(l.queue, Frame{Kind: Closed})
+		}
+	}
+}
+
+// closed reports whether all of them have it, or are gone.
+func (p *proc) closed() bool {
+	return !slices.ContainsFunc(p.w.active, func(l *link) bool {
+		return l.from == p && slices.ContainsFunc(l.queue, func(f Frame) bool { return f.Kind == Closed })
+	})
+}
+
+// leave ends a life in good order. What comes after its Closed may be lost.
+func (w *world) leave(p *proc) {
+	w.log("%v leaves", p)
+	w.totals.Left++
+	p.running = false
+	w.truncate(p)
+	w.end(p, true)
+}
+
+// truncate loses some of what a process that ends has sent last.
+func (w *world) truncate(p *proc) {
 	for _, l := range w.active {
 		if l.from == p {
 			l.queue = l.queue[:w.rng.IntN(len(l.queue)+1)]
@@ -165,47 +227,18 @@ func (w *world) die(p *proc) {
 	}
 }
 
-// leave ends a life in good order: what it has sent arrives, and what has not arrived there goes back.
-func (w *world) leave(p *proc) {
-	for _, l := range slices.Clone(w.active) {
-		for l.from == p && len(l.queue) > 0 {
-			w.arrive(l)
-		}
-	}
-	w.log("%v leaves", p)
-	p.running = false
-	for _, l := range slices.Clone(w.active) {
-		if l.to == p {
-			back := l.queue
-			l.queue = nil
-			for _, f := range back {
-				l.from.give(f)
-			}
-		}
-	}
-	w.end(p, true)
-}
-
-// give gives a frame back that was not handled, since the sink has left.
-func (p *proc) give(f Frame) {
-	if p.running {
-		p.s.Returned(f)
-	}
-}
-
-func (p *proc) giveBack() {
-	f := p.returned[0]
-	p.returned = p.returned[1:]
-	f()
-}
-
 // hear takes the next change of the list.
 func (p *proc) hear() {
 	e := p.feed[0]
 	p.feed = p.feed[1:]
 	switch {
-	case e.joined != nil && e.joined.o != nil:
-		p.list = append(p.list, e.joined.Member)
+	case e.joined != nil:
+		p.knows[e.joined.Life] = true
+		if e.joined.offers && !slices.ContainsFunc(p.list, func(m Member) bool { return m.Life == e.joined.Life }) {
+			p.list = append(p.list, e.joined.Member)
+		}
+	case e.offers != nil:
+		p.list = append(p.list, e.offers.Member)
 	case e.off != nil:
 		p.unlist(e.off)
 	case e.ended == p:
@@ -213,23 +246,18 @@ func (p *proc) hear() {
 		return
 	case e.ended != nil:
 		p.unlist(e.ended)
-		for e.ended.left && len(p.returned) > 0 { // what a life that leaves gives back comes first
-			p.giveBack()
-		}
 		p.w.log("%v hears of the end of %v", p, e.ended)
 		p.heard[e.ended.Life] = true
 		for _, key := range [][2]*proc{{p, e.ended}, {e.ended, p}} {
 			if l := p.w.links[key]; l != nil {
-				l.queue, l.handled = nil, nil
+				l.queue = nil
 			}
 		}
-		p.w.judge.repeats(p, func(t *target, _ message) bool { return t.sentTo == e.ended.Life })
+		p.w.judge.repeats(p, e.ended)
 		p.w.judge.excused = !e.ended.left
 		p.s.Gone(e.ended.Life)
 		p.w.judge.excused = false
-		if p.o != nil {
-			p.o.Gone(e.ended.Life)
-		}
+		p.o.Gone(e.ended.Life)
 	}
 	p.resting = false
 	p.s.Retry()
@@ -239,44 +267,18 @@ func (p *proc) unlist(q *proc) {
 	p.list = slices.DeleteFunc(p.list, func(m Member) bool { return m.Life == q.Life })
 }
 
-// cut ends a stream though both ends live. Some of what is on its way arrives. The rest comes back,
-// and some of what was handled. A source hears of it before it can send anew.
-func (w *world) cut(l *link) {
-	w.log("the stream %v -> %v ends", l.from, l.to)
-	w.totals.Cut++
-	for n := w.rng.IntN(len(l.queue) + 1); n > 0 && len(l.queue) > 0; n-- {
-		w.arrive(l)
-	}
-	if !l.from.running || !l.to.running {
-		return
-	}
-	back := slices.Concat(l.handled[len(l.handled)-min(w.rng.IntN(4), len(l.handled)):], l.queue)
-	l.queue, l.handled = nil, nil
-	lost := map[uint64]bool{}
-	for _, f := range back {
-		if f.Kind == Msg {
-			lost[f.Seq] = true
-		}
-		if l.from.o != nil && f.Kind != Msg && f.Kind != Ask {
-			l.from.returned = append(l.from.returned, func() { l.from.o.Undelivered(l.to.Life, f) })
-		}
-	}
-	w.judge.repeats(l.from, func(_ *target, m message) bool { return lost[m.seq] })
-	w.judge.excused = true
-	l.from.s.Undelivered(back)
-	w.judge.excused = false
-}
-
 // Send is [OwnerOutput] and [SourceOutput].
 func (p *proc) Send(to uint64, f Frame) {
 	w, q := p.w, p.w.byLife[to]
 	switch {
+	case to == Registry:
+		p.Tell(f)
+		return
 	case q == nil:
 		panic(fmt.Sprintf("%v sends %+v to %d", p, f, to))
-	case p.heard[to], q.left:
-		p.returned = append([]func(){func() { p.give(f) }}, p.returned...)
-		return
-	case !q.running:
+	case p.heard[to] && (f.Kind == Ask || f.Kind == Msg):
+		w.judge.fail("%v sends %v to life %d, of whose end it has heard", p, f, to)
+	case p.heard[to], !q.running:
 		return
 	}
 	key := [2]*proc{p, q}
@@ -298,28 +300,30 @@ func (w *world) arrive(l *link) {
 		return
 	}
 	w.log("%v -> %v: %v", l.from, p, f)
-	w.totals.Frames[f.Kind]++
-	l.handled = append(l.handled, f)
-	if len(l.handled) > 3 {
-		l.handled = l.handled[1:]
+	p.knows[l.from.Life] = true
+	if f.Kind == Closed {
+		w.judge.closed(p, l.from)
 	}
-	switch f.Kind {
-	case Is, No, Ans:
-		if f.Kind == Ans && f.Refused {
-			w.judge.refused(l.to, f.Seq)
-		}
-		p.s.Handle(l.from.Life, f)
-	default:
-		if p.o == nil {
-			panic("an owner's frame at a source")
-		}
-		p.o.Handle(l.from.Life, f)
+	p.take(l.from.Life, f)
+}
+
+// take takes a frame of a life, or of the authority.
+func (p *proc) take(from uint64, f Frame) {
+	p.w.totals.Frames[f.Kind]++
+	if f.Kind == Ans && f.Refused {
+		p.w.judge.refused(p, f.Seq)
 	}
-	w.judge.holders(p)
+	if f.Kind.ToSource() {
+		p.s.Handle(from, f)
+	} else {
+		p.o.Handle(from, f)
+		p.begin()
+	}
+	p.w.judge.holders(p)
 }
 
 func (f Frame) String() string {
-	name := [...]string{"", "Grant", "Settled", "Retired", "Retire", "Left", "Took", "Pull", "Give", "Ask", "Is", "No", "Msg", "Ans"}[f.Kind]
+	name := [...]string{"", "Grant", "Settled", "Retired", "Retire", "Left", "Took", "Pull", "Give", "Ask", "Is", "No", "Msg", "Ans", "Closed"}[f.Kind]
 	return fmt.Sprintf("%s arc %v term %d life %d point %x seq %d refused %v", name, f.Arc, f.Term, f.Life, f.Point, f.Seq, f.Refused)
 }
 

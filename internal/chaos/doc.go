@@ -55,6 +55,17 @@
 //   - A process that was suspended beyond its lease begins no request of its past life in the new
 //     one, and answers none.
 //
+// # Keys
+//
+// TestKeys and its neighbours have all processes own keys, and send to those of all, under the same
+// faults. Their journals also have what owners have handled, under which term, and the counter of the
+// state. At the end:
+//
+//   - Each message of a process that was not killed was handled once, or it is of unknown outcome; one
+//     sent with Again at least once, and twice only if an owner was killed or evicted.
+//   - By the terms of a key, messages of a process come in order. No two lives have a term.
+//   - Without faults nothing is unknown, and each counter grows by one with each message.
+//
 // # The clocks
 //
 // A message carries the time at which its source wanted to send it. The gap of a pair is

@@ -43,6 +43,8 @@ func TestMain(m *testing.M) {
 			runInstance(t)
 		case "client":
 			runClient(t)
+		case "keeper":
+			runKeeper(t)
 		case "caller":
 			runCaller(t)
 		}

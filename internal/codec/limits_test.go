@@ -20,7 +20,7 @@ var messages = []any{
 	control.Register{}, control.Registered{}, control.Refused{}, control.Deregister{}, control.Deregistered{}, control.Manifest{},
 	control.Linked{}, control.Ready{}, control.Beat{}, control.BeatAnswer{}, control.Task{}, control.Finished{}, control.Collect{},
 	control.Summary{}, control.Explain{}, control.Pairs{}, control.Trace{}, control.Traced{}, control.Bye{}, control.Update{},
-	control.Announce{}, control.Trouble{}, control.Ping{}, control.Admission{}, control.Trust{}, control.Found{}, control.Handlers{},
+	control.Announce{}, control.Trouble{}, control.Ping{}, control.Admission{}, control.Trust{}, control.Found{}, control.Handlers{}, control.Note{},
 }
 
 // lists returns the fields of a struct type that are lists of something else than bytes.
@@ -68,7 +68,7 @@ func TestListsAreBounded(t *testing.T) {
 			for _, f := range lists(typ) {
 				name := fmt.Sprintf("%T: %s of %v", c, f.Name, typ)
 				decode := func(n int) (cost uint64, err error) {
-					body, v := nils(c, f.Tag.Get("json"), n), reflect.New(typ).Interface()
+					body, v := nils(c, wireName(f), n), reflect.New(typ).Interface()
 					cost = allocated(func() { err = control.Decode(c, body, v) })
 					return cost, err
 				}
@@ -151,8 +151,8 @@ func FuzzControlMessages(f *testing.F) {
 			}
 			f.Add(uint8(i), b)
 			for _, l := range lists(v.Type()) {
-				f.Add(uint8(i), nils(c, l.Tag.Get("json"), 3))
-				long := nils(c, l.Tag.Get("json"), 3000)
+				f.Add(uint8(i), nils(c, wireName(l), 3))
+				long := nils(c, wireName(l), 3000)
 				f.Add(uint8(i), long)
 				f.Add(uint8(i), long[:len(long)-2]) // it ends early
 			}
@@ -266,6 +266,9 @@ func TestLongestReportsFit(t *testing.T) {
 	for range ring.MaxTable {
 		status.Links = append(status.Links, max, 1, 1<<62, 1<<40)
 	}
+	for range control.MaxKeys {
+		status.Keys = append(status.Keys, control.KeyFigures{Service: strings.Repeat("k", control.MaxKeyBytes/control.MaxKeys), Figures: slices.Repeat([]int64{1 << 62}, 32)})
+	}
 	for _, c := range []control.Codec{codec.Msgpack{}, codec.JSON{}} {
 		b, err := control.Encode(c, control.TypeBeat, control.Beat{Status: []control.Status{status}})
 		if most := control.FrameLimit(control.TypeBeat, true); err != nil || len(b) > most {
@@ -278,4 +281,10 @@ func TestLongestReportsFit(t *testing.T) {
 			}
 		}
 	}
+}
+
+// wireName is the name of a field on the wire.
+func wireName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
 }

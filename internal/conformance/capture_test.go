@@ -191,6 +191,7 @@ func (c *capture) messages(t *testing.T) {
 		{control.TypeTrust, control.Trust{}}, {control.TypeViolation, control.Violation{}}, {control.TypeStuck, control.Stuck{}},
 		{control.TypeLookup, control.Lookup{}}, {control.TypeFound, control.Found{}}, {control.TypeHandlers, control.Handlers{}}, {control.TypeFollow, control.Follow{}},
 		{control.TypeLeaving, control.Leaving{}}, {control.TypeUnlisted, control.Unlisted{}}, {control.TypeListed, control.Listed{}},
+		{control.TypeNote, control.Note{}},
 	}
 	for _, by := range []interface {
 		control.Codec
@@ -216,7 +217,8 @@ func fill(v reflect.Value, key string, n *int) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for f, value := range v.Fields() {
-			fill(value, f.Tag.Get("json"), n)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			fill(value, name, n)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))

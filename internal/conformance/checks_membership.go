@@ -119,6 +119,20 @@ var membershipChecks = []check{
 		}
 		return errors.Join(j.m.ended(), a.isDown(), b.isDown())
 	}},
+	{"R49", true, "Notes about services with keys that it has not named, and that have no body, leave it connected", func(w *world) error {
+		j, a, b, _, err := w.inRing(true)
+		if err != nil {
+			return err
+		}
+		for _, n := range []control.Note{{Service: "not its own", Body: "AAAA"}, {}, {Service: "x", Body: "no base64!"}} {
+			j.m.send(control.TypeNote, n)
+		}
+		j.m.send(control.TypePing, control.Ping{})
+		if _, err := next[control.Beat](j.m, control.TypeBeat); err != nil {
+			return err
+		}
+		return errors.Join(a.isUp(), b.isUp())
+	}},
 }
 
 // back checks that the node comes back after its connection to the registry has ended.

@@ -83,6 +83,12 @@ type Register struct {
 
 	Confirms bool `json:"confirms"` // it answers an Announce with Leaving
 	Leaving  bool `json:"leaving"`  // as the message Leaving right behind this
+
+	Keys []string `json:"keys,omitempty"` // the services with keys that it opens, see [Note]
+	// For a member with Keys: which recoveries it was part of. Each is 0 for none.
+	Recovery uint64   `json:"recovery,omitempty"`  // as in its last Manifest that had one
+	ToldBy   uint64   `json:"told_by,omitempty"`   // the Registry that sent that Manifest
+	BackWith []uint64 `json:"back_with,omitempty"` // each Registry that has taken it back since, or has admitted it; at most MaxBackWith
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
@@ -101,9 +107,11 @@ type Registered struct {
 	Lease       int64  `json:"lease_ms"`
 	Identity    string `json:"identity"` // of the ring, empty before it is set up
 	Epoch       uint64 `json:"epoch"`
-	Admission   string `json:"admission"` // of a secure ring: see secure.Admission and secure.Text
-	Time        int64  `json:"time_ms"`   // the registry's, in milliseconds since 1970
-	Unlists     bool   `json:"unlists"`   // it answers Leaving
+	Admission   string `json:"admission"`          // of a secure ring: see secure.Admission and secure.Text
+	Time        int64  `json:"time_ms"`            // the registry's, in milliseconds since 1970
+	Unlists     bool   `json:"unlists"`            // it answers Leaving
+	Notes       bool   `json:"notes,omitempty"`    // to a node with Keys: it takes a Note
+	Registry    uint64 `json:"registry,omitempty"` // to a node with Keys: the registry's own number
 }
 
 // Code is the reason for a refusal.
@@ -143,6 +151,9 @@ type Deregister struct {
 type Deregistered struct {
 	ID uint64 `json:"id"`
 }
+
+// MaxBackWith is how many registries a member names in BackWith: the latest.
+const MaxBackWith = 16
 
 // MaxOver is how many Over a member reports, and a registry reads.
 const MaxOver = 64
@@ -186,9 +197,10 @@ type Manifest struct {
 	Names       []string    `json:"names"`  // of Others: these three as in Announce
 	ProfileOf   []uint64    `json:"profile_of"`
 	Profiles    []Profile   `json:"profiles"`
-	ListEpoch   uint64      `json:"list_epoch"` // of Others, see Announce
-	Listed      bool        `json:"listed"`     // the node itself is on that list
-	Leaving     []uint64    `json:"leaving"`    // the Others that are about to leave: list them as members that serve nowhere
+	ListEpoch   uint64      `json:"list_epoch"`         // of Others, see Announce
+	Listed      bool        `json:"listed"`             // the node itself is on that list
+	Leaving     []uint64    `json:"leaving"`            // the Others that are about to leave: list them as members that serve nowhere
+	Recovery    uint64      `json:"recovery,omitempty"` // to a node with Keys: the number of the registry's recovery, greater than all before
 }
 
 // MaxOthers is the most members that a manifest or an announcement lists. Without a limit
@@ -323,6 +335,8 @@ type Status struct {
 	Links    []uint64 `json:"links"`    // for each entry of the table: its ID, 1 if the link is up, bytes, bytes queued
 	Streams  []int64  `json:"streams"`
 	Limits   []int64  `json:"limits"`
+
+	Keys []KeyFigures `json:"keys,omitempty"` // for each service with keys of the node
 }
 
 // BeatAnswer answers a Beat. Every is the pace that the registry wants: a Beat every so
@@ -385,27 +399,6 @@ type Pairs struct {
 	Run      uint64 `json:"run"`
 	Sent     []Pair `json:"sent"`
 	Received []Pair `json:"received"`
-}
-
-// Trace asks a node to trace the route to another.
-type Trace struct {
-	Ask uint64 `json:"ask"`
-	To  uint64 `json:"to"`
-}
-
-// Hop is one node on a traced route.
-type Hop struct {
-	ID      uint64 `json:"id"`
-	Elapsed int64  `json:"elapsed_ns"`
-}
-
-// Traced is the answer to a Trace.
-type Traced struct {
-	Ask   uint64 `json:"ask"`
-	Hops  []Hop  `json:"hops"`
-	Error string `json:"error"`
-	// NoSuchNode marks the one error that programs act on.
-	NoSuchNode bool `json:"no_such_node"`
 }
 
 // Bye is the registry's last message.

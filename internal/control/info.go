@@ -25,6 +25,8 @@ const (
 	MaxServices     = 127
 	MaxService      = 255     // bytes of a name
 	MaxServiceBytes = 2 << 10 // all of a member's
+	MaxKeys         = 16      // services with keys
+	MaxKeyBytes     = 1 << 10 // their names
 )
 
 // CheckInfo says what is wrong with what a member says of itself. Both sides check: programs show it,
@@ -71,6 +73,21 @@ func CheckUses(services, uses []string) error {
 		return err
 	}
 	return checkServices(slices.Compact(slices.Sorted(slices.Values(slices.Concat(services, uses)))))
+}
+
+// CheckKeys says what is wrong with the services with keys that a member opens.
+func CheckKeys(keys []string) error {
+	if err := checkServices(keys); err != nil {
+		return err
+	}
+	bytes := 0
+	for _, k := range keys {
+		bytes += len(k)
+	}
+	if len(keys) > MaxKeys || bytes > MaxKeyBytes {
+		return fmt.Errorf("services: %d with keys, with names of %d bytes in all, at most %d of %d bytes are allowed", len(keys), bytes, MaxKeys, MaxKeyBytes)
+	}
+	return nil
 }
 
 func checkServices(services []string) error {

@@ -28,6 +28,7 @@ var maxReports = map[wire.Type]int{
 	TypeTrouble:  8 << 10,
 	TypeFinished: 8 << 10,
 	TypeBeat:     128 << 10, // with a table of ring.MaxTable entries
+	TypeNote:     128 << 10, // with a body of MaxNote bytes
 	TypeTraced:   2 << 20,   // with as many hops as an ID space allows
 	TypePairs:    2 << 20,   // with two lists of all members of a large ring
 }
@@ -55,16 +56,17 @@ const (
 // maxLists has the most elements of each list in each message: by the type, and by the name of the
 // field on the wire.
 var maxLists = map[reflect.Type]map[string]int{
-	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices},
+	reflect.TypeFor[Register](): {"over": MaxOver, "tags": MaxTags, "services": MaxServices, "uses": MaxServices, "keys": MaxKeys, "back_with": MaxBackWith},
 	reflect.TypeFor[Found]():    {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Profile]():  {"tags": MaxTags, "services": MaxServices},
 	reflect.TypeFor[Beat]():     {"status": 1},
 	reflect.TypeFor[Status](): {
 		"counters": maxRow, "hops": 2 * (status.MaxHopCount + 1), "latency": 2 * status.HistogramBuckets,
-		"links": 4 * ring.MaxTable, "streams": 16, "limits": 16,
+		"links": 4 * ring.MaxTable, "streams": 16, "limits": 16, "keys": MaxKeys,
 	},
-	reflect.TypeFor[Traced](): {"hops": maxHops},
-	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
+	reflect.TypeFor[KeyFigures](): {"figures": maxRow},
+	reflect.TypeFor[Traced]():     {"hops": maxHops},
+	reflect.TypeFor[Pairs]():      {"sent": maxPairs, "received": maxPairs},
 	reflect.TypeFor[Manifest](): {
 		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "stubs": ring.MaxTable,
 		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "names": MaxOthers, "profile_of": MaxOthers, "profiles": MaxOthers, "leaving": MaxOthers,

@@ -57,7 +57,7 @@ func TestProtocolHasTheLimitsOfFrames(t *testing.T) {
 	}
 	names := map[string]wire.Type{
 		"Register": TypeRegister, "Deregister": TypeDeregister, "Stuck": TypeStuck, "Linked": TypeLinked, "Trouble": TypeTrouble,
-		"Finished": TypeFinished, "Beat": TypeBeat, "Traced": TypeTraced, "Pairs": TypePairs,
+		"Finished": TypeFinished, "Beat": TypeBeat, "Traced": TypeTraced, "Pairs": TypePairs, "Note": TypeNote,
 	}
 	for name, typ := range names {
 		if want := FrameLimit(typ, true); told[name] != want {

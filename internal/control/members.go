@@ -14,6 +14,7 @@ const (
 	TypeLeaving                          // N it is about to leave: no list shall have it
 	TypeUnlisted                         // R the answer: no member lists it
 	TypeListed                           // N the answer to an Announce with members that are about to leave
+	TypeNote                             // N and R about a service with keys: what only the two ends of it read
 )
 
 // Lookup asks which member has a name.
@@ -63,4 +64,14 @@ type Handlers struct {
 	Names        []string   `json:"names"`
 	ProfileOf    []uint64   `json:"profile_of"`
 	Profiles     []Profile  `json:"profiles"`
+}
+
+// MaxNote is the longest body of a Note. As text it is a third longer: see maxReports.
+const MaxNote = 64 << 10
+
+// Note carries a body between the node's part and the registry's part of a service with keys. It
+// comes in order, and belongs to its connection: the other side forgets with it what it was for.
+type Note struct {
+	Service string `json:"service"`
+	Body    string `json:"body"` // see secure.Text: not every codec carries bytes
 }

@@ -23,6 +23,7 @@ func Pack(s *status.Node) Status {
 		Streams: []int64{int64(s.Streams.Outgoing), int64(s.Streams.Incoming), s.Streams.InFlight, s.Streams.Window},
 		Limits: []int64{int64(s.Limits.SendBuffer), int64(s.Limits.ReceiveBuffer), int64(s.Limits.HandlerBacklog),
 			int64(s.Limits.LinkQueue), int64(s.Limits.Handlers), int64(s.Limits.Streams)},
+		Keys: packKeys(s.Keys),
 	}
 }
 
@@ -43,6 +44,7 @@ func Unpack(peer status.Peer, inc uint64, st Status) *status.Node {
 	for i, v := range []*int{&s.Limits.SendBuffer, &s.Limits.ReceiveBuffer, &s.Limits.HandlerBacklog, &s.Limits.LinkQueue, &s.Limits.Handlers, &s.Limits.Streams} {
 		*v = intAt(st.Limits, i)
 	}
+	s.Keys = unpackKeys(st.Keys)
 	return s
 }
 

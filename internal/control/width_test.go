@@ -3,6 +3,7 @@ package control
 import (
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -15,7 +16,7 @@ func TestNumbersAreAsWideEverywhere(t *testing.T) {
 		case reflect.Struct:
 			for f := range typ.Fields() {
 				t.Run(f.Name, func(t *testing.T) {
-					if isList := f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8; isList && listLimit(typ, f.Tag.Get("json")) < 0 {
+					if isList := f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8; isList && listLimit(typ, wireName(f)) < 0 {
 						t.Error("a list without a limit: add it to maxLists")
 					}
 					look(t, f.Type)
@@ -44,4 +45,10 @@ func TestInt(t *testing.T) {
 			t.Errorf("%d is %d", n, got)
 		}
 	}
+}
+
+// wireName is the name of a field on the wire.
+func wireName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
 }

@@ -19,7 +19,7 @@ const module = "github.com/x/ringdht"
 var layers = [][]string{
 	{"internal/leaks"},          // for tests
 	{"status", "internal/errs"}, // leaves, which every package may import
-	{"internal/wire", "internal/ring", "internal/notify", "internal/reentry", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure", "topic/internal/broadcast", "internal/arc"},
+	{"internal/wire", "internal/ring", "internal/notify", "internal/reentry", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure", "topic/internal/broadcast", "internal/arc", "keys/internal/channel"},
 	{"internal/fifo", "memnet"},
 	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered", "internal/workers"},
 	{"internal/demux", "internal/peers"},
@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/unwrap"},
 	{"."},
 	{"internal/ringtest", "dashboard", "health", "rpc"},
-	{"topic"},
+	{"topic", "keys"},
 }
 
 // outside lists what a package may import from other modules.
@@ -41,7 +41,7 @@ var outside = map[string][]string{
 // tops are packages at the end of the graph, with what they may import.
 var tops = map[string][]string{
 	"internal/sim":         {"internal/backoff", "internal/control", "internal/fifo", "internal/membership", "internal/ring", "internal/secure", "internal/stream", "internal/wire"},
-	"internal/chaos":       {".", "rpc", "status"},
+	"internal/chaos":       {".", "keys", "rpc", "status"},
 	"internal/conformance": {"internal/codec", "internal/control", "internal/ring", "internal/secure", "internal/wire"},
 	"internal/house":       {},
 	"internal/house/vulns": {},
@@ -101,7 +101,7 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 	case test && to == "internal/leaks":
 		return true
 	case strings.HasPrefix(from, "examples"): // what users can do, but for the study, which has no nodes
-		return to == "." || to == "status" || to == "memnet" || to == "health" || to == "rpc" || to == "topic" || strings.HasPrefix(to, "examples/internal/") ||
+		return to == "." || to == "status" || to == "memnet" || to == "health" || to == "rpc" || to == "topic" || to == "keys" || strings.HasPrefix(to, "examples/internal/") || strings.HasPrefix(to, "examples/kv/") ||
 			from == "examples/study" && to == "internal/ring" || from == "examples/internal/page" && to == "dashboard"
 	case from == "dashboard": // what users can do
 		return to == "." || to == "status" || test && (to == "memnet" || to == "internal/ringtest")
@@ -109,6 +109,8 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 		return to == "." || to == "status" || test && (to == "rpc" || to == "memnet" || to == "internal/ringtest")
 	case from == "topic": // the same, and its pure core
 		return to == "." || to == "status" || to == "rpc" || to == "topic/internal/broadcast" || test && (to == "topic" || to == "memnet" || to == "internal/ringtest")
+	case from == "keys": // the same, and what the node keeps for it
+		return to == "." || to == "status" || to == "rpc" || to == "internal/arc" || to == "internal/unwrap" || to == "keys/internal/channel" || test && (to == "keys" || to == "memnet" || to == "internal/ringtest")
 	case tops[from] != nil:
 		return slices.Contains(tops[from], to)
 	}

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,6 +22,7 @@ type Request struct {
 	Follows  *ring.Info // its services are those whose members it wants to know; nil if there are none
 	Confirms bool       // it confirms lists
 	Leaving  bool       // it is about to leave, as by [Authority.Unlist]
+	Keys     []string   // the services with keys that it opens
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
@@ -33,6 +35,7 @@ type Request struct {
 	ListEpoch   uint64         // the latest that it was told
 	Over        []control.Over // incarnations that it knows to be over
 	Pace        int            // of its heartbeats
+	Recoveries                 // that it was part of, if it has keys
 }
 
 // Ref names the incarnation that asks to go on.
@@ -43,6 +46,8 @@ var (
 	ErrIDTaken = errors.New("another member has this ID")
 	// ErrNameTaken means that another member has the name.
 	ErrNameTaken = errors.New("another member has this name")
+	// ErrKeysFull means that the ring has as many services with keys as it may, without those of the node.
+	ErrKeysFull = errors.New("the ring has no room for another service with keys")
 	// ErrWait means that the answer is not known yet. Ask again after the next change.
 	ErrWait = errors.New("ask again later")
 	// ErrEvicted means that the incarnation is over.
@@ -92,7 +97,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
-	if err := a.checkName(r); err != nil {
+	if err := cmp.Or(a.checkName(r), a.checkKeys(r.Keys)); err != nil {
 		return ring.Member{}, err
 	}
 	inc := a.nextIncarnation(wall)
@@ -108,7 +113,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		return m, err
 	}
 	a.lastInc = inc
-	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms})
+	a.add(&member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys})
 	a.emitEvent(Joined, a.byID[m.ID], "")
 	a.lastChange = now
 	return m, nil
@@ -156,7 +161,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if a.live && !a.recovering {
 		return ring.Member{}, ErrEvicted
 	}
-	if err := checkClaims(r); err != nil {
+	if err := cmp.Or(checkClaims(r), a.checkKeys(r.Keys)); err != nil {
 		return ring.Member{}, err
 	}
 	// An incarnation that an earlier registry declared dead stays dead, as long as a member
@@ -212,7 +217,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
+	back := &member{Member: m, token: r.Token, info: r.Info, follows: r.Follows, confirms: r.Confirms, keys: r.Keys, resumed: true, recoveries: r.Recoveries, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
 	a.claimList(r)
 	a.emitEvent(Back, back, "")

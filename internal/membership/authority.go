@@ -26,6 +26,9 @@ type Config struct {
 	DrawIdentity func() ring.Identity // of a new ring; nil: with Draw
 	Kept         *Record              // what an earlier registry has kept, see BeginSave; nil if nothing is kept
 
+	// Wall is the time of day, in nanoseconds since 1970; nil: recoveries are counted, see [Recoveries].
+	Wall func() uint64
+
 	// SignGone signs that an incarnation was declared over, as of an epoch; nil in an open ring.
 	SignGone func(ref ring.Ref, epoch uint64) string
 }
@@ -51,7 +54,11 @@ type Authority struct {
 	byToken map[uint64]*member // a token of 0 is not listed
 	byName  map[string]*member
 	sorted  []*member // by ascending ID; nil after a member has come or gone
-	lastInc uint64    // the greatest incarnation given, or reported by a node
+	lastInc uint64    // the greatest incarnation or term given, or reported by a node
+
+	number      uint64         // of this registry, drawn when it is needed
+	recovery    uint64         // its recovery has this number, see Recoveries
+	keyServices map[string]int // how many members open each service with keys; at most MaxKeyServices
 
 	// The tables.
 	live       bool // a ring was set up
@@ -131,12 +138,13 @@ type Authority struct {
 // New returns an authority without members.
 func New(c Config) *Authority {
 	a := &Authority{
-		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member), byName: make(map[string]*member), wholes: make(map[string]handlers), followLists: make(map[ring.Profile][]string),
+		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member), byName: make(map[string]*member), wholes: make(map[string]handlers), followLists: make(map[ring.Profile][]string), keyServices: make(map[string]int),
 		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), lastDead: make(map[uint64]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
 	}
 	if c.Kept != nil {
 		a.saved, a.identity, a.lastInc = *c.Kept, c.Kept.Identity, c.Kept.Incarnation
 	}
+	a.recovery = 1
 	if c.SelfSetup != nil {
 		// The option counts more than the tables that members bring: it says what the operator
 		// wants, and a restart does not depend on which member was told last. Rejected: the old
@@ -274,6 +282,7 @@ func (a *Authority) add(m *member) {
 	if m.follows != nil {
 		a.following++
 	}
+	a.countKeys(m, 1)
 }
 
 // stayListed keeps a member that is over on the lists of manifests until its end is announced: the
@@ -297,6 +306,7 @@ func (a *Authority) drop(m *member) {
 	if m.follows != nil {
 		a.following--
 	}
+	a.countKeys(m, -1)
 	a.sorted = nil
 	a.batch = without(a.batch, m)
 	a.unannounced = without(a.unannounced, m)

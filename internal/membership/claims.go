@@ -47,6 +47,8 @@ func checkClaims(r Request) error {
 		return Overclaims("incarnation", r.Incarnation)
 	case r.ListEpoch > maxEpoch:
 		return Overclaims("list epoch", r.ListEpoch)
+	case r.Recovery > maxEpoch:
+		return Overclaims("recovery", r.Recovery)
 	}
 	return nil
 }

@@ -22,12 +22,15 @@ type member struct {
 	ring.Member
 	info    *ring.Info // what it says of itself; nil if nothing
 	follows *ring.Info // its services are those whose members it wants to know; nil if there are none
+	keys    []string   // the services with keys that it opens
 	token   uint64
 	status  status
 
 	// What it was told, as epochs.
 	sent, acked   uint64 // the latest that was sent, and that it confirmed
 	successor     uint64 // when its successors last changed
+	resumed       bool   // it came back from an earlier registry
+	recoveries    Recoveries
 	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
 	resumedLayout ring.Layout
 	needsManifest bool // its view is unknown: tell it everything

@@ -40,6 +40,9 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 	l := list(others)
 	note.Others, note.Incs, note.Idle, note.Names, note.ProfileOf, note.Profiles = l.ids, l.incs, l.idle, l.names, l.profileOf, l.profiles
 	note.ListEpoch, note.Listed = a.listEpoch, m.serves()
+	if len(m.keys) > 0 {
+		note.Recovery = a.recovery
+	}
 	return note
 }
 

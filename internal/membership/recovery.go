@@ -63,6 +63,7 @@ func (a *Authority) endRecovery(now Time) (next Time) {
 	clear(a.lastDead)
 	a.overFull = false
 	a.endOverclaims(now)
+	a.endLate(now)
 	a.resumeListEpoch(now)
 	for _, m := range a.suspects { // their timeout begins now
 		if d := within(now, a.timeout(m)); d.at > m.suspicion.until.at {

@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
@@ -91,7 +92,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	}
 	req := control.Register{
 		Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load(),
-		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(), Confirms: true,
+		Name: n.info.NameOf(), Tags: n.info.Tags(), Services: n.info.Services(), Uses: n.follows.register(), Confirms: true, Keys: servicesOf(n.noted),
 	}
 	on := inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
 	if inc.begun() {
@@ -103,6 +104,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), n.presentable(local.Over)
 			req.Every = int64(inc.pace.Load())
 			req.Leaving = n.asksToUnlist()
+			req.Recovery, req.ToldBy, req.BackWith = n.recoveries.Recovery, n.recoveries.ToldBy, n.recoveries.BackWith
 		}
 	}
 	if n.cfg.ID != nil && !inc.begun() {
@@ -151,6 +153,9 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 			err = unanswered{keyChangedError(err.Error())}
 		}
 	}
+	if err == nil {
+		n.registryNumber = answer.Registry
+	}
 	switch {
 	case err != nil:
 		return err
@@ -165,11 +170,14 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		if was := n.setAddress(addr); was != addr {
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
+		n.recoveries = n.recoveries.Registered(answer.Registry)
+		n.notesConnected(answer.Incarnation, ctl, answer.Notes)
 		inc.plane.LowerFence()
 	default:
 		n.end(inc, expiredError{}) // unless it has ended before
 		n.setAddress(addr)
-		if err := n.begin(answer, req.Seen); err != nil {
+		n.recoveries = membership.Recoveries{}.Registered(answer.Registry)
+		if err := n.begin(answer, req.Seen, ctl); err != nil {
 			return err
 		}
 	}

@@ -186,6 +186,8 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		return inc.handleHandlers(ctl, body)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return inc.handleUpdate(ctl, t, body)
+	case control.TypeNote:
+		return inc.handleNote(ctl, body)
 	case control.TypeReady:
 		inc.handleReady()
 	case control.TypeFound:
@@ -290,6 +292,7 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		if err != nil {
 			return err
 		}
+		inc.n.recoveries = inc.n.recoveries.Told(inc.n.registryNumber, m.Recovery)
 		if was.Epoch == inc.connectEpoch.Load() { // the first since the node registered
 			inc.n.forgetGone()
 		}

@@ -5,6 +5,7 @@
 //
 //	node.go             Node, its configuration, and Close
 //	services.go         what a program registers before Join
+//	notes.go            notes about services with keys, between the registry and a package
 //	join.go             Join, once or until the context ends; which errors may pass
 //	unjoined.go         the incarnation of a node that has not joined
 //	config.go           the check of the options
@@ -68,7 +69,8 @@
 // leaf, and so are the locks of contact, silence, lateness and credentials. Traffic runs lock traffic.mu, then
 // ledger.mu, then sourceCount.mu. lastReported.mu is held while a heartbeat is made and
 // queued, so it comes before contact.mu, lateness.mu, ledger.mu, Node.mu, and the locks that
-// the status of the plane takes. Locks of the plane are held when it calls HasEnded,
+// the status of the plane takes. noted.mu is held while a package of this module is told of notes, and
+// comes before all others. Locks of the plane are held when it calls HasEnded,
 // OnIncarnation, OnLostTraffic or Outlived of its configuration, so they come before Node.mu
 // and ledger.mu. No lock is held across I/O.
 package node

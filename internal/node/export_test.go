@@ -78,7 +78,7 @@ func (inc *incarnation) EndedBy() error { return context.Cause(inc.ctx) }
 
 // BeginAgain begins an incarnation with the same number, as if the registry ignored the numbers
 // that it was told.
-func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Incarnation) }
+func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Incarnation, nil) }
 
 // OnLaterIncarnation tells it, as a stream does, that a sink remembers a later incarnation.
 func (inc *incarnation) OnLaterIncarnation(later uint64) bool { return inc.onLaterIncarnation(later) }

@@ -63,8 +63,8 @@ type table struct {
 }
 
 // begin starts an incarnation on the registry's terms. maxSeen is the greatest incarnation
-// that the registry was told of.
-func (n *Node) begin(self control.Registered, maxSeen uint64) error {
+// that the registry was told of, and ctl the connection to it.
+func (n *Node) begin(self control.Registered, maxSeen uint64, ctl *control.Conn) error {
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Incarnation == 0 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
 		return fmt.Errorf("%w: the registry's terms make no sense: %+v", wire.ErrTerms, self)
@@ -75,11 +75,13 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	inc := n.newIncarnation(self)
 	inc.rejoinUseless = self.Incarnation <= maxSeen
 	n.noteTold(self.Incarnation)
+	n.notesConnected(self.Incarnation, ctl, self.Notes)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		inc.stop(errs.ErrClosed)
 		inc.plane.Close(errs.ErrClosed)
+		n.wg.Go(func() { n.notesEnded(self.Incarnation) }) // without mu
 		return errs.ErrClosed
 	}
 	n.inc.Store(inc)
@@ -145,6 +147,7 @@ func (n *Node) end(inc *incarnation, err error) {
 		inc.traffic.abortRun()
 		undelivered := inc.plane.Close(err)
 		inc.wg.Wait()
+		n.notesEnded(inc.self.Incarnation)
 		n.mu.Lock()
 		n.leftover = mergeLeftover(n.leftover, undelivered)
 		n.changed.Broadcast()

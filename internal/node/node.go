@@ -37,10 +37,15 @@ type Config struct {
 // Node is a member of a ring. Its methods are safe for concurrent use. The root package
 // documents those that it exports.
 type Node struct {
-	// static after New, but for the services of cfg, see mustBeNew
+	// static after New, but for the services of cfg and noted, see mustBeNew
 	cfg   *Config
-	began time.Time
-	owner uint64 // marks its handlers, see inHandler
+	noted []*noted // the services with keys, by name
+
+	// Owned by the goroutine that reads from the registry: that of Join, and then controlLoop.
+	recoveries     membership.Recoveries // of the incarnation, if it has keys
+	registryNumber uint64                // of the present connection
+	began          time.Time
+	owner          uint64 // marks its handlers, see inHandler
 
 	// An attempt to join writes these before it starts its goroutines. Others read them after they
 	// have seen an incarnation that has begun.

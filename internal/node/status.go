@@ -32,6 +32,9 @@ func (inc *incarnation) status() status.Node {
 		Streams: status.Streams{Outgoing: p.Outgoing, Incoming: p.Incoming, InFlight: p.InFlight, Window: p.Window},
 		Limits:  inc.n.cfg.Limits,
 	}
+	if inc.begun() {
+		s.Keys = inc.n.keyStatus(inc.self.Incarnation)
+	}
 	if inc.begun() && inc.n.security != nil {
 		c := inc.n.security
 		s.Secure, s.Key, s.AdmittedUntil = true, c.public.String(), c.until()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -54,7 +55,7 @@ func (s *session) register(body []byte) error {
 	if !req.Other && !sameHost(host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
-	if err := cmp.Or(control.CheckInfo(req.Name, req.Tags, req.Services), control.CheckUses(req.Services, req.Uses)); err != nil {
+	if err := cmp.Or(control.CheckInfo(req.Name, req.Tags, req.Services), control.CheckUses(req.Services, req.Uses), control.CheckKeys(req.Keys)); err != nil {
 		return s.refuse(control.CodeProtocol, "%v: check what the node says of itself (WithName, WithTags, the names of its services)", err)
 	}
 	if !ring.Identity(req.Identity).Valid() {
@@ -106,6 +107,8 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
 		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
+	case errors.Is(err, membership.ErrKeysFull):
+		return s.refuse(control.CodeFull, "%v: it has %d", err, membership.MaxKeyServices)
 	case errors.Is(err, membership.ErrNameTaken):
 		return s.refuse(control.CodeNameTaken, "%v", err)
 	case errors.Is(err, membership.ErrWait):
@@ -157,7 +160,8 @@ func (s *session) admit(ctx context.Context, req control.Register, creds credent
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Info: info, Follows: follows, Verified: verified,
-			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch, Confirms: req.Confirms, Leaving: req.Leaving,
+			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every), ListEpoch: req.ListEpoch, Confirms: req.Confirms, Leaving: req.Leaving, Keys: req.Keys,
+			Recoveries: membership.Recoveries{Recovery: req.Recovery, ToldBy: req.ToldBy, BackWith: req.BackWith},
 		}
 		var m ring.Member
 		if err = r.mayAdmit(req, creds); err != nil {
@@ -208,7 +212,7 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 		old.detach()
 		r.wg.Go(old.conn.Close)
 	}
-	s.member, s.attached = m, true
+	s.member, s.attached, s.since = m, true, time.Now()
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
@@ -220,6 +224,9 @@ func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) err
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 		Identity: string(r.members.Identity()), Unlists: true,
+	}
+	if len(r.members.Keys(m.Ref())) > 0 {
+		registered.Notes, registered.Registry = true, r.members.Number()
 	}
 	if r.sec != nil {
 		registered.Admission, registered.Time = r.issue(m, creds)

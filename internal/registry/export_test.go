@@ -161,3 +161,28 @@ func (r *Registry) LoseReported(ref ring.Ref) {
 		r.change()
 	}
 }
+
+// NoteParts returns the bytes of reports that are not whole.
+func (r *Registry) NoteParts() int {
+	r.keys.mu.Lock()
+	defer r.keys.mu.Unlock()
+	return r.keys.parts
+}
+
+// IgnoredNotes returns how many notes had no effect.
+func (r *Registry) IgnoredNotes() uint64 { return r.keys.ignored.Load() }
+
+// HandleNote handles a note that a session has received.
+func (r *Registry) HandleNote(s *Session, note control.Note) error {
+	b, err := r.cfg.Codec.Append(nil, note)
+	if err != nil {
+		return err
+	}
+	return r.handleNote(s, b)
+}
+
+// BoundNoteParts sets the bounds of reports that are not whole.
+func (r *Registry) BoundNoteParts(session, all int) { r.keys.mostParts, r.keys.mostAll = session, all }
+
+// ExpelMember declares a member dead. It needs the lock.
+func (r *Registry) ExpelMember(ref ring.Ref) { r.members.Expel(r.now(), ref, "the test says so") }

@@ -17,8 +17,12 @@ func (s *session) lookup(body []byte) error {
 	}
 	answer := control.Found{Ask: ask.Ask}
 	s.r.mu.Lock()
+	attached := s.attached
 	m, info, ok := s.r.members.Named(ask.Name)
 	s.r.mu.Unlock()
+	if !attached { // an answer says that the member was not declared dead before it asked
+		return nil
+	}
 	if ok {
 		answer.Here, answer.ID, answer.Incarnation, answer.Addr = true, m.ID, m.Incarnation, m.Addr
 		answer.Tags, answer.Services = info.Tags(), info.Services()

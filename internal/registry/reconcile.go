@@ -45,6 +45,7 @@ func (r *Registry) reconcileLoop() {
 		for _, e := range effects {
 			r.apply(e)
 		}
+		r.keys.recover()
 		// A pass takes a while in a large ring, and during a mass join there is always an event.
 		// Pause, so that events batch up and sessions can take the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
@@ -104,12 +105,13 @@ func (r *Registry) apply(e membership.Effect) {
 // removeMember ends a member's session, if there is one, and returns it. Its later messages do not
 // count.
 func (r *Registry) removeMember(ref ring.Ref, why string) *session {
+	defer r.keys.gone(ref) // without mu
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if u := r.runs.current; u != nil {
 		u.lose(ref, why)
 	}
-	r.reports.retire(ref)
+	r.reports.retire(ref, r.members.OpensKeys)
 	r.loopbacks.drop(ref)
 	r.holders.end(ref)
 	r.hosts.drop(ref)

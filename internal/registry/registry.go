@@ -22,9 +22,10 @@
 //     run, its early end, its state, members that come and go, its account, and the results of
 //     earlier runs.
 //   - trace.go: traces, and the nodes' answers.
+//   - keys.go: the authorities of services with keys; keystatus.go: what they show.
 //   - events.go, eventlog.go, reports.go, gone.go, history.go, snapshot.go: what a Snapshot is made of.
 //
-// Registry.mu guards the state of the registry: the membership, the current run, the fields of
+// keys.mu comes before Registry.mu, see keys. Registry.mu guards the state of the registry: the membership, the current run, the fields of
 // sessions and the rest that is listed below it. Under mu messages are encoded and queued, and at
 // the end listeners and connections are closed. Dials, look-ups of names, reads and writes happen
 // without it. With mu held only leaf locks are taken: those of a connection's queue, of the log and
@@ -77,6 +78,7 @@ type Registry struct {
 	// Dials to newcomers and to suspects are limited apart, so that neither holds up the other.
 	newcomers, suspects *dial.Limiter
 	traces              traces
+	keys                keys // has a lock of its own
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
@@ -139,7 +141,9 @@ func New(cfg *Config) (*Registry, error) {
 			state.record.Incarnation = max(state.record.Incarnation, sec.latestInc)
 		}
 	}
+	c.Wall = r.wallNanos
 	r.members = membership.New(c)
+	r.keys = keys{r: r, mostParts: maxNoteParts, mostAll: maxAllNoteParts, services: make(map[string]*keyService)}
 	r.newcomers.GivenUp = func() {
 		cfg.WarnOften("", "too many joining nodes do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}

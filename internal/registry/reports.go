@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"maps"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -32,6 +33,7 @@ type totals struct {
 	counters status.Counters
 	hops     []int64
 	latency  status.Histogram
+	keys     map[string]status.KeyCounters // by service
 }
 
 // add adds a node's figures, and its gauges if the node is present.
@@ -40,6 +42,14 @@ func (t *totals) add(s *status.Node, present bool) {
 	t.hops = control.AddRow(t.hops, s.Hops)
 	t.latency.Counts = control.AddRow(t.latency.Counts, s.Latency.Counts)
 	t.latency.Sum = time.Duration(control.SaturatingAdd(int64(t.latency.Sum), int64(s.Latency.Sum)))
+	for i := range s.Keys {
+		if t.keys == nil {
+			t.keys = make(map[string]status.KeyCounters)
+		}
+		sum := t.keys[s.Keys[i].Service]
+		control.AddKeyCounters(&sum, &s.Keys[i].KeyCounters, present)
+		t.keys[s.Keys[i].Service] = sum
+	}
 }
 
 // begin adds a record for an incarnation that has none.
@@ -69,18 +79,20 @@ func (r *reports) update(now time.Time, ref ring.Ref, reported *status.Node) (si
 	return since, grown
 }
 
-// retire adds the figures of an incarnation that is over to the past.
-func (r *reports) retire(ref ring.Ref) {
+// retire adds the figures of an incarnation that is over to the past. Of a service with keys that no
+// member opens any more it forgets the past.
+func (r *reports) retire(ref ring.Ref, opens func(service string) bool) {
 	if rec := r.records[ref]; rec != nil && rec.status != nil {
 		r.past.add(rec.status, false)
 	}
 	delete(r.records, ref)
+	maps.DeleteFunc(r.past.keys, func(service string, _ status.KeyCounters) bool { return !opens(service) })
 }
 
 // total adds up all figures. It goes by the records and not by the members, because a member that
 // is gone is retired a moment later.
 func (r *reports) total(present func(ring.Ref) bool) totals {
-	all := totals{r.past.counters, cloneNonNil(r.past.hops), status.Histogram{Counts: cloneNonNil(r.past.latency.Counts), Sum: r.past.latency.Sum}}
+	all := totals{r.past.counters, cloneNonNil(r.past.hops), status.Histogram{Counts: cloneNonNil(r.past.latency.Counts), Sum: r.past.latency.Sum}, maps.Clone(r.past.keys)}
 	for ref, rec := range r.records {
 		if rec.status != nil {
 			all.add(rec.status, present(ref))

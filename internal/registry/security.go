@@ -251,6 +251,13 @@ func (s *security) close() {
 	})
 }
 
+// noteGiven notes an incarnation or a term that was given.
+func (s *security) noteGiven(number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latestInc = max(s.latestInc, number)
+}
+
 func (s *security) latestIncarnation() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,7 +28,10 @@ type session struct {
 	// introduced gives back the place of a connection that has not registered. It may be called again.
 	introduced func()
 
+	notes map[string]*noteReader // guarded by keys.mu: by service
+
 	// guarded by Registry.mu
+	since          time.Time   // when it was attached
 	held           bool        // it waits for its answer, see hold
 	endedAt        time.Time   // when something came after its membership had ended
 	member         ring.Member // set when it registers
@@ -50,6 +53,7 @@ func (s *session) run() {
 	s.conn.Accuse(err)
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
+	s.r.keys.forget(s)
 }
 
 // receiveLoop handles messages until the connection ends, or the node is silent for too long.
@@ -249,6 +253,8 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		defer r.mu.Unlock()
 		r.members.Unlist(s.member.Ref())
 		r.wake()
+	case control.TypeNote:
+		return r.handleNote(s, body)
 	case control.TypeTraced:
 		var traced control.Traced
 		if err := s.conn.Decode(body, &traced); err != nil {
@@ -280,6 +286,9 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
 	if s.attached { // else it has left, or is back over another connection
+		if reported != nil {
+			reported.Keys = r.ownKeys(ref, reported.Keys)
+		}
 		now := time.Now()
 		r.history.advance(now, r.members.Len())
 		since, grown := r.reports.update(now, ref, reported)

@@ -19,8 +19,10 @@ var memberStates = map[membership.State]status.State{
 	membership.Leaving:    status.StateLeaving,
 }
 
-// Snapshot reads all under one lock. It copies what may change and shares the rest.
+// Snapshot reads all under both locks. It copies what may change and shares the rest.
 func (r *Registry) Snapshot() *status.Snapshot {
+	r.keys.mu.Lock()
+	defer r.keys.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	layout := r.members.Layout()
@@ -53,6 +55,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 			}
 		}
 	}
+	s.Keys = r.keys.show(all.keys)
 	s.Security = r.showSecurity()
 	s.Total, s.Hops, s.Latency = all.counters, all.hops, all.latency
 	return s

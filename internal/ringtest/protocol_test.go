@@ -45,6 +45,7 @@ var controlMessages = []struct {
 	{control.TypeTrust, control.Trust{}},
 	{control.TypeViolation, control.Violation{}},
 	{control.TypeStuck, control.Stuck{}},
+	{control.TypeNote, control.Note{}},
 }
 
 // The tables of PROTOCOL.md list the fields that are sent, in the order of the code.
@@ -54,7 +55,8 @@ func TestProtocolListsTheMessages(t *testing.T) {
 		typ := reflect.TypeOf(m.v)
 		var fields []string
 		for f := range typ.Fields() {
-			fields = append(fields, fmt.Sprintf("`%s` %s", f.Tag.Get("json"), fieldKind(f.Type)))
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			fields = append(fields, fmt.Sprintf("`%s` %s", name, fieldKind(f.Type)))
 		}
 		list := "none"
 		if len(fields) > 0 {

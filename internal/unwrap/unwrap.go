@@ -1,4 +1,4 @@
-// Package unwrap gives the tests of this module what the root package hides: the internal
+// Package unwrap gives the tests and the packages of this module what the root package hides: the internal
 // node and registry, and options that change their configuration. The root package sets the
 // functions when it is initialised. They take and return any, since the import goes the
 // other way.

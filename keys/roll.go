@@ -1,0 +1,127 @@
+package keys
+
+import (
+	"slices"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/arc"
+	"github.com/x/ringdht/status"
+)
+
+// maxOver bounds the ended lives of which late bodies are recognised.
+const maxOver = 4096
+
+// roll is what the list of the traffic service has told of other lives, and of this one.
+type roll struct {
+	ids    map[uint64]ringdht.ID // of lives that are on the list
+	owners arc.Placement
+
+	over map[uint64]bool // lives that have ended, the latest ones
+	past []uint64        // the same, from next on in the order of their ends
+	next int
+}
+
+func (r *roll) init() {
+	r.ids, r.over = make(map[uint64]ringdht.ID), make(map[uint64]bool)
+}
+
+// end notes the end of a life.
+func (r *roll) end(life uint64) {
+	r.unlist(life)
+	if r.over[life] {
+		return
+	}
+	r.over[life] = true
+	if len(r.past) < maxOver {
+		r.past = append(r.past, life)
+		return
+	}
+	delete(r.over, r.past[r.next])
+	r.past[r.next] = life
+	r.next = (r.next + 1) % maxOver
+}
+
+func (r *roll) unlist(life uint64) {
+	delete(r.ids, life)
+	r.owners.Remove(life)
+}
+
+// follow tells the life of the members that come and go. It ends with the node.
+func (h *hub) follow() {
+	for e := range h.traffic.Watch(h.ctx) {
+		h.mu.Lock()
+		h.tell(e)
+		h.mu.Unlock()
+	}
+	h.stop()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endLife(ringdht.ErrClosed)
+	h.closed = true
+	h.endWaiting(ringdht.ErrClosed)
+	h.announce()
+}
+
+// tell needs mu.
+func (h *hub) tell(e status.MemberEvent) {
+	life, l := e.Incarnation, h.life
+	switch {
+	case e.Change == status.MemberLeft: // it gives away what it holds, and is not over before that
+		h.roll.unlist(life)
+		if l != nil && l.peers[life] != nil {
+			l.peers[life].listed, l.peers[life].left = false, true
+			l.ask()
+		}
+	case e.Change.Over() && e.Self:
+		h.roll.unlist(life)
+	case e.Change.Over():
+		h.gone(life)
+	case h.roll.over[life]:
+		return
+	default:
+		if l != nil && !e.Self {
+			l.replaced(e.ID, life)
+		}
+		h.roll.ids[life] = e.ID
+		if slices.Contains(e.Services, h.name) {
+			h.roll.owners.Add(arc.Member{Life: life, Positions: arc.Positions(arc.NodePoint(uint64(e.ID)), arc.DefaultPositions)})
+		}
+		if l != nil && !e.Self {
+			l.listed(life, e.ID)
+		}
+	}
+	if l = h.life; l != nil {
+		l.source.Retry()
+		l.settle()
+	}
+}
+
+// replaced ends lives that have left, since another one has their ID. It needs mu.
+func (l *life) replaced(id ringdht.ID, by uint64) {
+	for other, p := range l.peers {
+		if p.left && p.id == id && other != by {
+			l.h.gone(other)
+		}
+	}
+}
+
+// gone takes the end of another life. It needs mu.
+func (h *hub) gone(life uint64) {
+	h.roll.end(life)
+	l := h.life
+	if l == nil {
+		return
+	}
+	if p := l.peers[life]; p != nil {
+		p.channel.Close()
+		l.counted.addChannel(p.channel.Counters())
+		delete(l.peers, life)
+		p.signal()
+	}
+	l.source.Gone(life)
+	l.owner.Gone(life)
+	if h.leaving {
+		h.announce()
+	}
+	l.settle()
+}
