@@ -207,6 +207,9 @@ func (l *life) close() bool {
 	if !l.closing {
 		l.closing = true
 		for _, p := range l.peers {
+			if !p.listed { // it may have left before
+				l.note(arc.AppendNote(nil, arc.Frame{Kind: arc.Where, Life: p.life}))
+			}
 			l.Send(p.life, arc.Frame{Kind: arc.Closed})
 			p.closed = p.sent
 			p.channel.Ask()
