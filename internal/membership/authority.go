@@ -207,11 +207,14 @@ func (a *Authority) find(ref ring.Ref) *member {
 }
 
 // Leave begins the orderly end of a member. It is taken out of all tables at once. It is
-// released when all members have confirmed tables without it, or after a lease.
-func (a *Authority) Leave(now Time, ref ring.Ref) {
+// released when all members have confirmed tables without it, or after a lease. It returns false
+// for an incarnation that is over: that is told nothing more.
+func (a *Authority) Leave(now Time, ref ring.Ref) bool {
 	m := a.find(ref)
 	switch {
-	case m == nil || m.status == leaving:
+	case m == nil:
+		return false
+	case m.status == leaving:
 	case m.status == active:
 		m.status, m.until = leaving, within(now, a.Lease)
 		a.leavers = append(a.leavers, m)
@@ -222,6 +225,7 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 		a.dirty = a.dirty || m.status == linking // the layout counted it
 		a.release(m)
 	}
+	return true
 }
 
 // Expel declares a member dead at the operator's word.

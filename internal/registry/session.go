@@ -151,9 +151,10 @@ func (s *session) deregister(body []byte) error {
 	m, known := r.members.Holder(req.ID)
 	same := s.member.ID == req.ID && s.member.Addr == req.Addr
 	own, ended := same && s.attached, same && s.ended
-	if own {
-		r.members.Leave(r.now(), s.member.Ref()) // m may be a later incarnation, if this one's end is not applied yet
+	if own && r.members.Leave(r.now(), s.member.Ref()) {
 		r.wake()
+	} else if own { // its end is not applied yet, and m may be a later incarnation
+		own, ended = false, true
 	}
 	r.mu.Unlock()
 	switch {

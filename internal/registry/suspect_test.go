@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,25 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	r.Apply()
 	if !ok || h.Incarnation != m.Incarnation {
 		t.Errorf("the new incarnation %d was deregistered by the old one", m.Incarnation)
+	}
+}
+
+// A request to leave is answered also if the member's end is decided and not applied yet.
+func TestDeregisterAtTheEnd(t *testing.T) {
+	tr := secureRing(t)
+	member := newProcess(t, tr.Net, lineOf(t, tr)).join()
+	r := ringtest.RegistryOf(tr.Registry)
+	r.Locked(func() {
+		h, _ := r.Authority().Holder(member.id)
+		r.ExpelMember(h.Ref())
+	})
+	member.conn.Send(control.TypeDeregister, control.Deregister{ID: member.id, Addr: member.addr})
+	var refused control.Refused
+	for refused.Code != control.CodeNotMember {
+		member.until(control.TypeRefused, &refused)
+	}
+	if !strings.Contains(refused.Reason, "already") {
+		t.Errorf("%+v", refused)
 	}
 }
 
