@@ -7,16 +7,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
 	"github.com/x/ringdht/status"
 )
 
-// newRegistry starts a registry and returns its address.
+// newRegistry starts a registry and returns its address. By default no machine is so busy that a node seems dead.
 func newRegistry(t *testing.T, opts ...ringdht.RegistryOption) (*ringdht.Registry, string) {
 	t.Helper()
-	r, err := ringdht.NewRegistry(opts...)
+	r, err := ringdht.NewRegistry(append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
