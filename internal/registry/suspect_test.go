@@ -46,14 +46,12 @@ func TestDeregisterAtTheEnd(t *testing.T) {
 	r := ringtest.RegistryOf(tr.Registry)
 	r.Locked(func() {
 		h, _ := r.Authority().Holder(member.id)
-		r.ExpelMember(h.Ref())
+		r.Authority().Leave(r.Now(), h.Ref())
 	})
 	member.conn.Send(control.TypeDeregister, control.Deregister{ID: member.id, Addr: member.addr})
 	var refused control.Refused
-	for refused.Code != control.CodeNotMember {
-		member.until(control.TypeRefused, &refused)
-	}
-	if !strings.Contains(refused.Reason, "already") {
+	member.until(control.TypeRefused, &refused)
+	if refused.Code != control.CodeNotMember || !strings.Contains(refused.Reason, "already") {
 		t.Errorf("%+v", refused)
 	}
 }
