@@ -10,6 +10,9 @@ func (p *proc) Guess(point uint64) uint64 {
 	if p.blind {
 		return 0
 	}
+	if len(p.list) > 0 && p.w.misled {
+		return p.list[0].Life
+	}
 	if len(p.list) > 0 && p.w.rng.IntN(8) == 0 {
 		return p.list[p.w.rng.IntN(len(p.list))].Life
 	}

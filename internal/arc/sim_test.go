@@ -47,6 +47,11 @@ func newWorld(seed uint64) *world {
 	if w.places = 1 << 30; seed%7 < 4 {
 		w.places = 1
 	}
+	w.misled = seed%11 == 5
+	if seed%13 == 7 { // a registry that comes and goes, slow operations, frames that are late
+		w.budget.join, w.budget.crash, w.budget.lose = 3+rng.IntN(5), 2+rng.IntN(4), 3+rng.IntN(9)
+		w.slow[4], w.late = 1+rng.IntN(60), 1+rng.IntN(100)
+	}
 	return w
 }
 
@@ -165,7 +170,9 @@ func (w *world) progress() bool {
 			return true
 		}
 	}
-	for _, what := range w.rng.Perm(6) { // nothing was found by chance: look at all
+	w.idle = true // nothing was found by chance: look at all
+	defer func() { w.idle = false }()
+	for _, what := range w.rng.Perm(6) {
 		for _, p := range w.procs {
 			if w.one(what, p) {
 				return true
@@ -197,7 +204,7 @@ func (w *world) one(what int, p *proc) bool {
 			return p.finish(at, false)
 		}
 	case 4:
-		if p.running && len(p.ops) > 0 {
+		if p.running && len(p.ops) > 0 && (w.late == 0 || w.auth != nil && !w.auth.recovering) {
 			p.operate(w.rng.IntN(len(p.ops)))
 			return true
 		}
@@ -206,11 +213,21 @@ func (w *world) one(what int, p *proc) bool {
 		if len(w.active) > 0 {
 			at = w.rng.IntN(len(w.active))
 		}
+		var late *link
 		for i := range w.active {
-			if l := w.active[(at+i)%len(w.active)]; len(l.queue) > 0 && l.from.knows[l.to.Life] {
+			l := w.active[(at+i)%len(w.active)]
+			switch {
+			case len(l.queue) == 0 || !l.from.knows[l.to.Life]:
+			case w.late > 1 && l.from.Life%2 == 1 && w.rng.IntN(w.late) > 0:
+				late = l
+			default:
 				w.arrive(l)
 				return true
 			}
+		}
+		if late != nil && w.idle {
+			w.arrive(late)
+			return true
 		}
 	default:
 		return w.rng.IntN(40) == 0 && w.last()

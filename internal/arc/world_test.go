@@ -27,6 +27,9 @@ type world struct {
 
 	budget   budget
 	lag      int
+	late     int    // of so many times a frame of a life with an odd number arrives once
+	idle     bool   // nothing but what is late goes on
+	misled   bool   // sources guess the same owner for all points
 	cuts     int    // pieces in a share, at most
 	places   int    // for handlers at a process
 	slow     [8]int // by kind of thing: of so many times it goes on once
