@@ -159,7 +159,7 @@ func (l *life) Send(to uint64, f arc.Frame) {
 }
 
 // Guess is [arc.SourceOutput]: the owner by position, as far as the list tells.
-func (l *life) Guess(point uint64) uint64 { return l.h.roll.owners.At(point) }
+func (l *life) Guess(point uint64) uint64 { return l.h.roll.guess(point) }
 
 // Reachable is [arc.SourceOutput].
 func (l *life) Reachable(other uint64) bool {

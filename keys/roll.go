@@ -14,7 +14,8 @@ const maxOver = 4096
 // roll is what the list of the traffic service has told of other lives, and of this one.
 type roll struct {
 	ids    map[uint64]ringdht.ID // of lives that are on the list
-	owners arc.Placement
+	owners arc.Placement         // as of the latest guess; a node that sends nothing makes none
+	fresh  map[uint64]ringdht.ID // owners that are not in it yet
 
 	over map[uint64]bool // lives that have ended, the latest ones
 	past []uint64        // the same, from next on in the order of their ends
@@ -22,7 +23,29 @@ type roll struct {
 }
 
 func (r *roll) init() {
-	r.ids, r.over = make(map[uint64]ringdht.ID), make(map[uint64]bool)
+	r.ids, r.over, r.fresh = make(map[uint64]ringdht.ID), make(map[uint64]bool), make(map[uint64]ringdht.ID)
+}
+
+// list notes a life that is on the list. It places no owner: that costs a pass over all positions, and
+// when a thousand owners join, each node hears of each.
+func (r *roll) list(life uint64, id ringdht.ID, owner bool) {
+	r.ids[life] = id
+	if owner {
+		r.fresh[life] = id
+	}
+}
+
+// guess is the owner that should hold a point, as far as the list tells.
+func (r *roll) guess(point uint64) uint64 {
+	if len(r.fresh) > 0 {
+		members := make([]arc.Member, 0, len(r.fresh))
+		for life, id := range r.fresh {
+			members = append(members, arc.Member{Life: life, Positions: arc.Positions(arc.NodePoint(uint64(id)), arc.DefaultPositions)})
+		}
+		clear(r.fresh)
+		r.owners.Add(members...)
+	}
+	return r.owners.At(point)
 }
 
 // end notes the end of a life.
@@ -43,6 +66,10 @@ func (r *roll) end(life uint64) {
 
 func (r *roll) unlist(life uint64) {
 	delete(r.ids, life)
+	if _, fresh := r.fresh[life]; fresh {
+		delete(r.fresh, life)
+		return
+	}
 	r.owners.Remove(life)
 }
 
@@ -82,10 +109,7 @@ func (h *hub) tell(e status.MemberEvent) {
 		if l != nil && !e.Self {
 			l.replaced(e.ID, life)
 		}
-		h.roll.ids[life] = e.ID
-		if slices.Contains(e.Services, h.name) {
-			h.roll.owners.Add(arc.Member{Life: life, Positions: arc.Positions(arc.NodePoint(uint64(e.ID)), arc.DefaultPositions)})
-		}
+		h.roll.list(life, e.ID, slices.Contains(e.Services, h.name))
 		if l != nil && !e.Self {
 			l.listed(life, e.ID)
 		}

@@ -32,27 +32,24 @@ func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.life, q.life))
 }
 
-// Add adds a member. It has not been added before.
-func (p *Placement) Add(m Member) {
-	if len(m.Positions) == 0 {
-		return
-	}
-	more := make([]position, 0, len(m.Positions))
-	for _, at := range m.Positions {
-		more = append(more, position{at, m.Life})
+// Add adds members. None has been added before. Many at once cost little more than one.
+func (p *Placement) Add(members ...Member) {
+	var more []position
+	for _, m := range members {
+		for _, at := range m.Positions {
+			more = append(more, position{at, m.Life})
+		}
 	}
 	slices.SortFunc(more, position.compare)
-	// From the end on: what has moved makes room for what comes between.
-	i, to := len(p.all)-1, len(p.all)+len(more)-1
+	// From the end on: what moves makes room for what comes between.
+	i, to := len(p.all), len(p.all)+len(more)
 	p.all = append(p.all, more...)
-	for j := len(more) - 1; j >= 0; to-- {
-		if i >= 0 && p.all[i].compare(more[j]) > 0 {
-			p.all[to] = p.all[i]
-			i--
-		} else {
-			p.all[to] = more[j]
-			j--
-		}
+	for _, x := range slices.Backward(more) {
+		at, _ := slices.BinarySearchFunc(p.all[:i], x, position.compare)
+		to -= i - at
+		copy(p.all[to:], p.all[at:i])
+		i, to = at, to-1
+		p.all[to] = x
 	}
 }
 

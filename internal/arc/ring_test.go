@@ -98,20 +98,23 @@ func TestPlacement(t *testing.T) {
 	var p Placement
 	var members []Member
 	for range 3000 {
-		if n := len(members); n > 0 && rng.IntN(2) == 0 {
+		if n := len(members); n > 0 && rng.IntN(3) > 0 {
 			i := rng.IntN(n)
 			p.Remove(members[i].Life)
 			members = slices.Delete(members, i, i+1)
 		} else {
-			m := Member{Life: 1 + rng.Uint64N(1000)}
-			if slices.ContainsFunc(members, func(o Member) bool { return o.Life == m.Life }) {
-				continue
+			had := len(members)
+			for range 1 + rng.IntN(3) { // at once
+				m := Member{Life: 1 + rng.Uint64N(1000)}
+				if slices.ContainsFunc(members, func(o Member) bool { return o.Life == m.Life }) {
+					continue
+				}
+				for range rng.IntN(5) {
+					m.Positions = append(m.Positions, rng.Uint64N(30)*(math.MaxUint64/29))
+				}
+				members = append(members, m)
 			}
-			for range rng.IntN(5) {
-				m.Positions = append(m.Positions, rng.Uint64N(30)*(math.MaxUint64/29))
-			}
-			p.Add(m)
-			members = append(members, m)
+			p.Add(members[had:]...)
 		}
 		point := rng.Uint64N(60) * (math.MaxUint64 / 59)
 		want, found := position{}, false
@@ -146,9 +149,7 @@ func TestPlacement(t *testing.T) {
 // ByPosition is what [Placement] should be: plain, and slow.
 func ByPosition(members []Member) (shares []Share) {
 	var p Placement
-	for _, m := range members {
-		p.Add(m)
-	}
+	p.Add(members...)
 	return slices.Collect(p.shares(Ring))
 }
 
