@@ -236,7 +236,7 @@ func (c *crowd) settle(took time.Duration, crashes bool) {
 		*ledgerOwners, total, took.Round(100*time.Millisecond), float64(total)/took.Seconds(), c.joins.Load(), c.leaves.Load(), c.deaths.Load(), c.cuts.Load(), c.restarts.Load())
 	t.Logf("handled %d; neither handled nor told %d; handled twice %d; told %d, of which %d were handled; %d states began anew",
 		sum.handled, sum.lost, sum.twice, sum.unknown, sum.unknownHandled, sum.anew)
-	t.Logf("calls: %s", quantiles(calls))
+	t.Logf("calls: %s; joins until ready: %s", quantiles(calls), quantiles(c.ready))
 	t.Logf("states given %d, taken %d; messages refused %d, repeated %d; bytes repeated by channels %d; failed moves %d, overruled %d, malformed %d",
 		all.Given, all.Taken, all.Refusals, all.Repeats, all.Repeated, all.FailedMoves, all.Overruled, all.Malformed)
 	for _, f := range c.judge.faults {

@@ -50,6 +50,7 @@ type crowd struct {
 	ending  []*keeper // those that leave
 	ended   Counters  // of owners that are not there any more
 	sources []*sourceNode
+	ready   []time.Duration // how long joins took, while the ring was live
 
 	joins, leaves, deaths, cuts, restarts atomic.Int32
 	over                                  atomic.Bool // the test has ended
@@ -133,10 +134,12 @@ func (c *crowd) join(live bool) {
 		k.life = o.(*judged)
 		return o
 	}
+	began := time.Now()
 	err := n.Join(c.Ctx(), c.Line())
 	if err == nil && live {
 		err = n.Ready(c.Ctx())
 	}
+	took := time.Since(began)
 	if err != nil {
 		c.wrong("an owner joins: %v", err)
 		n.Close()
@@ -146,11 +149,15 @@ func (c *crowd) join(live bool) {
 	defer c.mu.Unlock()
 	c.owners = append(c.owners, k)
 	c.ending = slices.DeleteFunc(c.ending, func(e *keeper) bool { return e == k })
+	if live {
+		c.ready = append(c.ready, took)
+	}
 }
 
 // populate lets a number of owners join, 32 at a time, and makes the ring live.
 func (c *crowd) populate(owners int) {
 	c.t.Helper()
+	began := time.Now()
 	var all sync.WaitGroup
 	turns := make(chan struct{}, owners)
 	for range owners {
@@ -168,7 +175,13 @@ func (c *crowd) populate(owners int) {
 	if c.t.Failed() {
 		c.t.FailNow()
 	}
+	joined := time.Now()
 	c.Setup(0)
+	set := time.Now()
+	defer func() {
+		c.t.Logf("%d owners have joined after %v; the tables are set up %v later; ready %v later", owners, joined.Sub(began).Round(time.Millisecond),
+			set.Sub(joined).Round(time.Millisecond), time.Since(set).Round(time.Millisecond))
+	}()
 	for _, k := range c.owners {
 		if err := k.node.Ready(c.Ctx()); err != nil {
 			c.t.Fatal(err)
