@@ -43,7 +43,7 @@ var controls = []struct {
 	{1, "entering on an event, after a pause", []edit{{"office.go", "if mine && o.inTime(now) {", "if o.renewed = now; mine {"}}},
 	{1, "five seconds an address", []edit{{"finder.go", "f.Lease * 3 / 4 / time.Duration(max(3, len(f.addrs)))", "5 * time.Second"}}},
 	{1, "a redirect moves the place", []edit{{"finder.go", "\tif !f.aside && holder != f.at {\n\t\tf.side = holder", "\tif holder != f.at {\n\t\tf.place, f.round = slices.Index(f.addrs, holder), 0"}}},
-	{1, "the identity is ignored", []edit{{"desk.go", "c.Identity != \"\" && d.identity != \"\" && c.Identity != d.identity {", "false {"}}},
+	{1, "the identity is ignored", []edit{{"desk.go", "c.Identity != \"\" && c.Identity != d.identity && (d.fixed || !d.grace) {", "false {"}}},
 	{1, "an identity is adopted late", []edit{{"desk.go", "\t\treturn Other, 0\n", "\t\tif d.grace {\n\t\t\treturn Other, 0\n\t\t}\n\t\td.identity = c.Identity\n"}}},
 	{1, "a ring is never forsaken", []edit{{"finder.go", "return f.counted >= f.After", "return false"}}},
 	{1, "the state of a hand-over that was given up is used", []edit{{"office.go", "Handed: r.Nonce != 0 && r.Nonce == o.held}", "Handed: o.held != 0}"}}},

@@ -1,9 +1,6 @@
 package office
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // Claim is what a node says of itself when it comes.
 type Claim struct {
@@ -105,8 +102,11 @@ func (d *Desk) Found(draw func() string) bool {
 // Meet decides about a node that comes. If above is not 0, the term must be raised above it first:
 // the node knows numbers that this term would give again, or cannot reach.
 func (d *Desk) Meet(now time.Duration, c Claim, s Standing) (v Verdict, above Term) {
-	if c.Identity != "" && d.identity != "" && c.Identity != d.identity {
+	if c.Identity != "" && c.Identity != d.identity && (d.fixed || !d.grace) {
 		return Other, 0
+	}
+	if c.Life != 0 && !d.fixed && d.grace { // a registry without an identity adopts that of the first member
+		d.identity, d.fixed = c.Identity, c.Identity != ""
 	}
 	newest := max(c.Life, c.Epoch, c.Seen)
 	mine := d.Term
@@ -128,9 +128,6 @@ func (d *Desk) Meet(now time.Duration, c Claim, s Standing) (v Verdict, above Te
 		d.Recover(now)
 	case !d.grace:
 		return Over, 0
-	}
-	if !d.fixed {
-		d.identity, d.fixed = cmp.Or(c.Identity, d.identity), c.Identity != ""
 	}
 	return Resumed, 0
 }

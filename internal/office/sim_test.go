@@ -171,7 +171,7 @@ func (r *registry) crashes(d time.Duration) {
 
 func (w *world) handOver() {
 	for _, r := range w.regs {
-		if q := w.regs[w.rng.IntN(3)]; !r.down && !r.still() && r != q {
+		if q := w.regs[w.rng.IntN(3)]; !r.down && !r.still() && r != q && r.o.Holding() && !r.d.Recovering() {
 			if r.o.HandOver(r.clocks(), q.name) {
 				w.log("%v %v hands over to %v", w.now, r, q)
 				return
