@@ -93,6 +93,15 @@ func (j *judge) dead(m *member) {
 	}
 }
 
+// graceOver notes the lives that a grace leaves behind, of nodes that could not come.
+func (j *judge) graceOver(r *registry) {
+	for _, n := range j.w.nodes {
+		if m := r.books.members[n.id]; n.member != 0 && j.excused(n) && (m == nil || m.life != n.member) {
+			j.doomed[n.member] = true
+		}
+	}
+}
+
 // over: 4, when a node hears of it.
 func (j *judge) over(n *node) {
 	j.w.totals.Over++

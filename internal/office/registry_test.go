@@ -115,6 +115,7 @@ func (r *registry) work() {
 		return
 	}
 	if r.d.GraceOver(r.ran) {
+		r.w.judge.graceOver(r)
 		r.planDue = true
 		for _, m := range r.books.members {
 			m.heard = max(m.heard, r.ran)
