@@ -227,6 +227,7 @@ func TestSimulation(t *testing.T) {
 		from, runs = *simSeed, 1
 	}
 	failed := 0
+	runs = min(runs, mostRuns)
 	if testing.Short() {
 		runs = min(runs, 300)
 	}
