@@ -1,13 +1,12 @@
 package topic
 
 import (
-	"encoding/json"
 	"flag"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/x/ringdht/internal/plant"
 )
 
 var plantAll = flag.Bool("controls", false, "plant one bug after the other, and check that the tests find each")
@@ -48,7 +47,7 @@ func TestControls(t *testing.T) {
 	}
 	for _, c := range controls {
 		t.Run(c.name, func(t *testing.T) {
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant(t, c.file, c.old, c.new),
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant.Overlay(t, c.file, c.old, c.new),
 				"-vet=off", "-count=3", "-failfast", "-timeout", "40s", "-run", c.test, ".").CombinedOutput()
 			switch text := string(out); {
 			case err == nil:
@@ -66,34 +65,6 @@ func TestControls(t *testing.T) {
 // Each bug can be planted.
 func TestControlsExist(t *testing.T) {
 	for _, c := range controls {
-		plant(t, c.file, c.old, c.new)
+		plant.Overlay(t, c.file, c.old, c.new)
 	}
-}
-
-// plant returns an overlay for the go command in which old is replaced by new in a file.
-func plant(t *testing.T, file, old, new string) (overlay string) {
-	t.Helper()
-	path, err := filepath.Abs(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), old); n != 1 {
-		t.Fatalf("%s has the text to replace %d times, want once:\n%s", file, n, old)
-	}
-	dir := t.TempDir()
-	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{planted: strings.Replace(string(text), old, new, 1), overlay: string(list)} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return overlay
 }

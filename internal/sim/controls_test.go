@@ -1,14 +1,14 @@
 package sim
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/x/ringdht/internal/plant"
 )
 
 var simControls = flag.Bool("controls", false, "plant one bug after the other, and check that the simulation finds each")
@@ -143,7 +143,7 @@ func TestControls(t *testing.T) {
 	for _, c := range controls {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // each builds and links, mostly on one processor
-			overlay := plant(t, root, c.file, c.old, c.new)
+			overlay := plant.Overlay(t, filepath.Join(root, c.file), c.old, c.new)
 			simulate := func(args ...string) (string, error) {
 				args = append([]string{"test", "-overlay", overlay, "-vet=off", "-timeout", "5m", "-run", "Simulation", "."}, args...)
 				out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
@@ -271,7 +271,7 @@ func TestControlsOfPackages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // each builds and links, mostly on one processor
-			overlay := plant(t, root, c.file, c.old, c.new)
+			overlay := plant.Overlay(t, filepath.Join(root, c.file), c.old, c.new)
 			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-timeout", "1m", "-run", c.tests, "../"+filepath.Dir(c.file)).CombinedOutput()
 			switch {
 			case err == nil:
@@ -281,29 +281,4 @@ func TestControlsOfPackages(t *testing.T) {
 			}
 		})
 	}
-}
-
-// plant returns an overlay for the go command in which old is replaced by new in a file.
-func plant(t *testing.T, root, file, old, new string) (overlay string) {
-	t.Helper()
-	path := filepath.Join(root, file)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), old); n != 1 {
-		t.Fatalf("%s has the text to replace %d times, want once:\n%s", file, n, old)
-	}
-	dir := t.TempDir()
-	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{planted: strings.Replace(string(text), old, new, 1), overlay: string(list)} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return overlay
 }

@@ -1,13 +1,13 @@
 package check
 
 import (
-	"encoding/json"
 	"flag"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/x/ringdht/internal/plant"
 )
 
 var plantAll = flag.Bool("controls", false, "plant one bug after the other, and check that a test finds each")
@@ -42,7 +42,7 @@ func TestControls(t *testing.T) {
 	}
 	for _, c := range controls {
 		t.Run(c.name, func(t *testing.T) {
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant(t, c.file, c.old, c.new),
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", plant.Overlay(t, filepath.Join("../store", c.file), c.old, c.new),
 				"-vet=off", "-timeout", "5m", "-run", c.test, ".", "-worlds", "5000", "-rings", "30").CombinedOutput()
 			found := strings.Index(string(out), "-seed ")
 			switch {
@@ -61,34 +61,6 @@ func TestControls(t *testing.T) {
 // Each bug can be planted.
 func TestControlsExist(t *testing.T) {
 	for _, c := range controls {
-		plant(t, c.file, c.old, c.new)
+		plant.Overlay(t, filepath.Join("../store", c.file), c.old, c.new)
 	}
-}
-
-// plant returns an overlay for the go command in which old is replaced by new in a file.
-func plant(t *testing.T, file, old, new string) (overlay string) {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../store", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), old); n != 1 {
-		t.Fatalf("the text to replace is there %d times, want once:\n%s", n, old)
-	}
-	dir := t.TempDir()
-	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{planted: strings.Replace(string(text), old, new, 1), overlay: string(list)} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return overlay
 }
