@@ -309,7 +309,7 @@ func TestFalselyDeclaredDead(t *testing.T) {
 		before := slices.Collect(cut.space.Here())
 		old := cut.Incarnation()
 		r.net.Partition([]string{cut.host}, []string{"n0", "n2", "n3", "registry"})
-		var own sync.WaitGroup
+		var own, late sync.WaitGroup
 		for _, key := range before { // by the cut one to itself: nothing tells it yet
 			own.Go(func() {
 				if _, err := add.Call(r.Ctx(), cut.space, key, step{"cut", 1}); err != nil && !errors.Is(err, ErrUnknown) {
@@ -318,6 +318,13 @@ func TestFalselyDeclaredDead(t *testing.T) {
 			})
 		}
 		for _, s := range sources {
+			if !slices.Contains(before, s.key) { // which nothing answers before its life ends
+				late.Go(func() {
+					if _, err := add.Call(r.Ctx(), cut.space, s.key, step{"cut", 1}); !errors.Is(err, ErrUnknown) || !errors.Is(err, ringdht.ErrEvicted) {
+						t.Error(err)
+					}
+				})
+			}
 			own.Go(func() {
 				s.n++
 				_, err := add.Call(r.Ctx(), client.space, s.key, step{s.name, s.n})
@@ -331,6 +338,7 @@ func TestFalselyDeclaredDead(t *testing.T) {
 			r.net.Heal()
 			time.Sleep(time.Millisecond)
 		}
+		late.Wait()
 		if err := cut.Ready(r.Ctx()); err != nil {
 			t.Fatal(err)
 		}
