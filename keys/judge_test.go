@@ -16,6 +16,14 @@ import (
 // It finds a message that is handled twice, or out of order; a state that is not the one of which the
 // latest handler has made; two lives that handle messages to a key though both live; and calls of an
 // Owner that its documentation excludes.
+//
+// The end of a life excuses what the table of promises in docs/keys.md says of it, and nothing at other
+// keys. A key may lose what was handled if the life that had its state has ended: the one that took it,
+// resumed it, or handled last. A receiver whose Take has not returned takes nothing along. A message is
+// handled twice if the life that has handled it before has ended, and never by one life. Its outcome is
+// unknown if that life has ended, or one that had the key, since the source had an answer of a living
+// holder; no living one handles it after that. A life that may be declared over at any time counts as one that has ended. What it has made may come back, if
+// it has given it.
 type judge struct {
 	keys  []string // in the order of their points
 	index map[string]int
@@ -23,7 +31,8 @@ type judge struct {
 	mu     sync.Mutex
 	ends   uint64 // lives that were over without a leave
 	lives  int
-	books  []book // by key
+	peek   func(o Owner, key string) uint64 // the counter in a state, which no handler has
+	books  []book                           // by key
 	faults []string
 	count  int             // of faults
 	gaps   []time.Duration // from the end of the last handler before a move to the begin of the first one behind it
@@ -35,33 +44,12 @@ type book struct {
 	life    *judged
 	running *judged   // handles a message now
 	count   uint64    // the state's counter after the latest handler
-	bases   []uint64  // the counters when the state was taken: what givers may have
-	ghost   uint64    // the counter that a life has made since it counts as over
-	ends    uint64    // judge.ends at the latest handler
+	holder  *judged   // the latest life that has taken or resumed the state, or has handled a message
+	died    bool      // a holder has ended, or has ended before it took, since a living life has handled one
+	given   []uint64  // the counters of states that were given meanwhile
 	lost    uint64    // states that began anew
 	at      time.Time // the end of the latest handler
 	from    []line    // by source
-}
-
-// line is what was handled of a source's messages to a key.
-type line struct {
-	last    uint64 // in the order of the state that counts
-	handled bits
-	told    bits   // of unknown outcome
-	acked   uint64 // those up to here, but for the told ones, have their answers
-	twice   int
-}
-
-// bits is a set of numbers.
-type bits []uint64
-
-func (b bits) has(n uint64) bool { return n/64 < uint64(len(b)) && b[n/64]>>(n%64)&1 != 0 }
-
-func (b *bits) add(n uint64) {
-	for uint64(len(*b)) <= n/64 {
-		*b = append(*b, 0)
-	}
-	(*b)[n/64] |= 1 << (n % 64)
 }
 
 func newJudge(keys []string, sources int) *judge {
@@ -109,8 +97,10 @@ type judged struct {
 	Owner
 	j      *judge
 	name   string
-	phases []phase // by key
-	over   bool    // the life may be declared over: what it does does not count
+	phases []phase  // by key
+	have   []uint64 // by key: the counter of its state
+	had    []bool   // by key: it has had its state once
+	over   bool     // the life may be declared over
 }
 
 // around puts the judge around the Owners of a node's lives.
@@ -123,7 +113,8 @@ func (j *judge) around(name string, offers func() Owner) func() Owner {
 			before.end()
 		}
 		j.lives++
-		before = &judged{Owner: offers(), j: j, name: fmt.Sprint(name, "/", j.lives), phases: make([]phase, len(j.keys))}
+		before = &judged{Owner: offers(), j: j, name: fmt.Sprint(name, "/", j.lives), phases: make([]phase, len(j.keys)),
+			have: make([]uint64, len(j.keys)), had: make([]bool, len(j.keys))}
 		return before
 	}
 }
@@ -133,6 +124,13 @@ func (l *judged) end() {
 	if l != nil && !l.over {
 		l.over = true
 		l.j.ends++
+		for i := range l.j.books {
+			b := &l.j.books[i]
+			b.died = b.died || b.holder == l
+			if l.had[i] {
+				b.hurt()
+			}
+		}
 	}
 }
 
@@ -218,20 +216,44 @@ func (l *judged) operation(what string, a Arc, to phase) {
 	l.j.mu.Lock()
 	defer l.j.mu.Unlock()
 	from, until := l.j.within(a)
-	for i := from; i < until && !l.over; i++ {
+	for i := from; i < until; i++ {
 		b := &l.j.books[i]
-		if b.running == l {
+		if b.running == l && !l.over {
 			l.j.fault("%s: %s of an arc with %s, to which it handles a message", l.name, what, l.j.keys[i])
 		}
-		if to == frozen && l.phases[i] == nothing {
-			l.j.fault("%s: Give of an arc with %s, which it has not", l.name, l.j.keys[i])
-		}
-		if l.phases[i] = to; what == "Take" && to == taken {
-			if b.ends == l.j.ends {
-				b.bases = b.bases[:0]
+		switch to {
+		case frozen:
+			if l.phases[i] == nothing && !l.over {
+				l.j.fault("%s: Give of an arc with %s, which it has not", l.name, l.j.keys[i])
 			}
-			b.bases = append(b.bases, b.count)
+			if !slices.Contains(b.given, l.have[i]) {
+				b.given = append(b.given, l.have[i])
+			}
+		case taken:
+			if what == "Take" {
+				l.takes(i)
+			}
+			b.holder, l.had[i] = l, true
+			if l.over {
+				b.died = true
+				b.hurt()
+			}
+		case nothing:
+			l.have[i] = 0
 		}
+		l.phases[i] = to
+	}
+}
+
+// takes looks at the state of a key that a life has taken. It needs mu.
+func (l *judged) takes(i int) {
+	b := &l.j.books[i]
+	if l.have[i] = b.count; !b.died && !l.over {
+		return // its first handler has it looked at
+	}
+	l.have[i] = l.j.peek(l.Owner, l.j.keys[i])
+	if got := l.have[i]; !l.over && got != b.count && got != 0 && !slices.Contains(b.given, got) {
+		l.j.fault("%s has taken %s with a counter of %d, want %d, 0 or one of %d", l.name, l.j.keys[i], got, b.count, b.given)
 	}
 }
 
@@ -244,55 +266,63 @@ func (j *judge) step(ctx context.Context, key string, source int, n uint64, agai
 	i := j.index[key]
 	b := &j.books[i]
 	f := &b.from[source]
+	earlier := f.by(n)
+	excused := again && earlier != l && (l.over || earlier != nil && earlier.over)
 	if f.handled.has(n) {
-		if f.twice++; !again || j.ends == 0 {
+		if f.twice++; !excused {
 			j.fault("%s handles message %d of source %d to %s again", l.name, n, source, key)
 		}
 	}
 	f.handled.add(n)
-	died := b.ends < j.ends
-	if before.Count != b.count && died && !l.over { // what has made the rest is lost
+	f.note(n, l)
+	if l.over && l.phases[i] == nothing { // its states are dropped while its last handlers run
+		return
+	}
+	if before.Count != l.have[i] {
+		j.fault("%s has %s with a counter of %d, had %d (%d lives have ended)", l.name, key, before.Count, l.have[i], j.ends)
+	}
+	if n <= before.Last[source] && !excused {
+		j.fault("%s handles message %d of source %d to %s after %d", l.name, n, source, key, before.Last[source])
+	}
+	l.have[i] = before.Count + 1
+	if l.over { // it may still give what it makes
+		return
+	}
+	switch told := f.told.has(n); {
+	case told:
+		j.fault("%s handles message %d of source %d to %s, whose outcome was said to be unknown", l.name, n, source, key)
+	case n <= f.acked:
+		j.fault("%s handles message %d of source %d to %s, which was answered", l.name, n, source, key)
+	}
+	if anew && b.count > 0 {
+		b.lost++
+	}
+	switch {
+	case b.died: // what has made the rest may be lost
 		for s := range b.from {
 			b.from[s].last = before.Last[s]
 		}
-	}
-	if l.over { // it may still give what it makes
-		b.ghost = max(b.ghost, before.Count+1)
-		return
-	}
-	if n <= f.acked && !f.told.has(n) {
-		j.fault("%s handles message %d of source %d to %s, which was answered", l.name, n, source, key)
-	}
-	if n <= f.last && (!again || b.ends == j.ends) {
-		j.fault("%s handles message %d of source %d to %s after %d", l.name, n, source, key, f.last)
-	}
-	switch {
-	case before.Count == b.count:
-	case died && (before.Count == 0 || slices.Contains(b.bases, before.Count) || b.count < before.Count && before.Count <= b.ghost):
-	default:
-		j.fault("%s has %s with a counter of %d, want %d (%d lives have ended)", l.name, key, before.Count, b.count, j.ends-b.ends)
-	}
-	if anew && b.count > 0 {
-		if b.lost++; !died {
-			j.fault("%s makes a new state of %s, which had %d", l.name, key, b.count)
-		}
-	}
-	if !died && before.Last[source] != f.last {
+	case before.Count != b.count:
+		j.fault("%s has %s with a counter of %d, want %d (%d lives have ended)", l.name, key, before.Count, b.count, j.ends)
+	case before.Last[source] != f.last:
 		j.fault("%s has %s with %d of source %d, want %d", l.name, key, before.Last[source], source, f.last)
 	}
-	f.last, b.count, b.ghost, b.ends = n, before.Count+1, 0, j.ends
+	f.last, b.count, b.holder, b.died, b.given = n, before.Count+1, l, false, b.given[:0]
 }
 
 // told notes that the outcome of a message is not known to its source.
 func (j *judge) told(key string, source int, n uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	f := &j.books[j.index[key]].from[source]
-	switch {
+	b := &j.books[j.index[key]]
+	f := &b.from[source]
+	switch l := f.by(n); {
 	case f.told.has(n):
 		j.fault("source %d is told twice that message %d to %s has no known outcome", source, n, key)
-	case j.ends == 0:
-		j.fault("source %d is told that message %d to %s has no known outcome, and no life has ended", source, n, key)
+	case l != nil && !l.over:
+		j.fault("source %d is told that message %d to %s has no known outcome; %s has handled it, and lives", source, n, key, l.name)
+	case !f.hurt && n > f.excused:
+		j.fault("source %d is told that message %d to %s has no known outcome, and no life that had the key has ended since %d", source, n, key, f.excused)
 	}
 	f.told.add(n)
 }
@@ -301,7 +331,12 @@ func (j *judge) told(key string, source int, n uint64) {
 func (j *judge) acked(key string, source int, n uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.books[j.index[key]].from[source].acked = n
+	b := &j.books[j.index[key]]
+	f := &b.from[source]
+	f.acked = n
+	if l := f.by(n); f.hurt && l != nil && l == b.holder && !l.over {
+		f.hurt, f.excused = false, n
+	}
 }
 
 // sums are those of a run, in messages, but for anew: states that began anew.
@@ -342,11 +377,9 @@ func (j *judge) settle(sent func(key string, source int) uint64) (v sums) {
 func (j *judge) final(key string, got uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	b := &j.books[j.index[key]]
-	switch died := b.ends < j.ends; {
-	case got == b.count:
-	case died && (got == 0 || slices.Contains(b.bases, got) || b.count < got && got <= b.ghost):
-	default:
+	i := j.index[key]
+	b := &j.books[i]
+	if l := b.holder; l == nil || got != l.have[i] || got != b.count && !b.died {
 		j.fault("%s counts %d at the end, want %d", key, got, b.count)
 	}
 }

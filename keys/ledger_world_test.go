@@ -72,6 +72,17 @@ func newCrowd(t testing.TB, inMemory bool, keys, sources int, opts ...ringdht.Re
 	c := &crowd{Ring: ringtest.New(t, net, opts...), t: t, keys: keysOf(keys)}
 	c.stuck = make(chan string, 1)
 	c.judge = newJudge(c.keys, sources)
+	c.judge.peek = func(o Owner, key string) uint64 {
+		e := o.(*states[tallied]).get(key, Point(key))
+		if e == nil {
+			return 0
+		}
+		var state tallied
+		if err := c.sources[0].node.Codec().Decode(e.encoded, &state); err != nil {
+			c.wrong("the state of %s: %v", key, err)
+		}
+		return state.Count
+	}
 	t.Cleanup(func() {
 		c.Registry.Close() // first, so that members are not told of every end
 		c.closeAll()
