@@ -51,7 +51,7 @@ func (c *crowd) joinSource(index int, again bool) {
 	}
 }
 
-// run sends messages while there are any left, from some goroutines that have the keys among them.
+// run sends messages while there are any left, and until enough has happened, from some goroutines that have the keys among them.
 func (s *sourceNode) run(left *atomic.Int64, goroutines int) {
 	var all sync.WaitGroup
 	for g := range goroutines {
@@ -59,7 +59,7 @@ func (s *sourceNode) run(left *atomic.Int64, goroutines int) {
 			for {
 				key := g + goroutines*rand.IntN((len(s.sent)-g+goroutines-1)/goroutines)
 				burst := int64(1 + rand.IntN(40))
-				if left.Add(-burst) < 0 {
+				if left.Add(-burst) < 0 && s.c.enough(s.again) {
 					return
 				}
 				for range burst - 1 {

@@ -195,6 +195,12 @@ func (c *crowd) trouble(ctx context.Context) {
 	}
 }
 
+// enough reports whether all that a ledger is about has happened.
+func (c *crowd) enough(crashes bool) bool {
+	return c.over.Load() || c.t.Failed() || c.joins.Load() > 0 && c.leaves.Load() > 0 &&
+		(!crashes || c.deaths.Load() > 0 && c.restarts.Load() > 0 && (c.Net == nil || c.cuts.Load() > 0))
+}
+
 // quantiles describes durations.
 func quantiles(all []time.Duration) string {
 	if len(all) == 0 {
