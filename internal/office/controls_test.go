@@ -3,6 +3,7 @@ package office
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,13 @@ func TestControls(t *testing.T) {
 				t.Errorf("something else failed: %.2000s", out)
 			default:
 				line, _, _ := strings.Cut(string(out[found:]), "\n")
+				var seed uint64
+				if _, err := fmt.Sscanf(line, "-seed %d:", &seed); err != nil {
+					t.Fatal(err)
+				}
+				if err := newWorld(seed).run(); err != nil {
+					t.Errorf("world %d fails without the bug too: %v", seed, err)
+				}
 				t.Logf("%.300s", line)
 			}
 		})

@@ -54,6 +54,9 @@ type Desk struct {
 	graceFrom time.Duration
 }
 
+// maxGrace bounds a grace, in leases, that members prolong which bring higher and higher terms.
+const maxGrace = 10
+
 // NewDesk begins a tenure, with the state if the books are its own or were handed over. The time is
 // the registry's, which may not go back. Time in which it did not run does not count.
 func NewDesk(t Tenure, state State, lease, now time.Duration) *Desk {
@@ -100,7 +103,8 @@ func (d *Desk) Found(draw func() string) bool {
 }
 
 // Meet decides about a node that comes. If above is not 0, the term must be raised above it first:
-// the node knows numbers that this term would give again, or cannot reach.
+// the node knows numbers that this term would give again, or cannot reach. A claim whose term is not
+// [Plausible] does not come here.
 func (d *Desk) Meet(now time.Duration, c Claim, s Standing) (v Verdict, above Term) {
 	if c.Identity != "" && c.Identity != d.identity && (d.fixed || !d.grace) {
 		return Other, 0
@@ -114,6 +118,9 @@ func (d *Desk) Meet(now time.Duration, c Claim, s Standing) (v Verdict, above Te
 	case foreign:
 		if d.trusted {
 			d.Recover(now) // a later holder has decided: the store was restored
+		}
+		if d.grace { // it comes again after the raise, which may take long
+			d.end = max(d.end, min(now+d.Lease, d.graceFrom+maxGrace*d.Lease))
 		}
 		return Wait, TermOf(newest)
 	case c.Life == 0 && d.grace:

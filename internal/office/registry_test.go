@@ -263,6 +263,10 @@ func (r *registry) register(c *conn, claim Claim, id uint64) {
 		refuse(10)
 		return
 	}
+	if !Plausible(TermOf(max(claim.Life, claim.Epoch, claim.Seen)), r.o.snap.Term, now.Wall) {
+		refuse(10)
+		return
+	}
 	standing := Unknown
 	if m := r.books.members[id]; m != nil && m.life == claim.Life {
 		standing = Member
