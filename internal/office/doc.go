@@ -37,7 +37,8 @@
 // # Duties of the caller
 //
 // [Office.Advance] is called at least every tenth of a TTL. A registry that is not [Office.MayDecide]
-// answers 10 or 12 and changes nothing. It hands nothing over in a grace: members that wait for the end
+// answers 10 or 12 and changes nothing. Time in which it holds the office and may not decide counts
+// for no silence and no grace. It hands nothing over in a grace: members that wait for the end
 // of the freeze would lose their lives. A node that stood still for a lease closes its connection
 // before it reads what that has brought. An operator restores a store a TTL and a half after it was
 // last in use.

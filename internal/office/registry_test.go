@@ -95,9 +95,12 @@ func (r *registry) tick() {
 	w, now := r.w, r.clocks()
 	step := min(w.ttl/10, w.lease/8)
 	r.later(step, r.tick)
-	r.ran += min(now.Since(r.ticked), 2*step)
+	past := min(now.Since(r.ticked), 2*step)
 	r.ticked = now
 	r.o.Advance(now)
+	if !r.o.Holding() || r.o.MayDecide(now) { // members are not answered in the meantime
+		r.ran += past
+	}
 	if !r.o.Holding() {
 		return
 	}
