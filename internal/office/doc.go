@@ -1,5 +1,6 @@
 // Package office decides which registry of a ring holds the office: at most one of them admits
-// members, declares them dead, and plans tables. It is the thinking part of registries with standbys.
+// members, declares them dead, and plans tables. It is the thinking part of registries with standbys,
+// which are still to be built: no other package uses it yet.
 //
 // It is pure: no I/O, no lock, no clock, no goroutine. Times, answers of a store and claims of nodes go
 // in. What to do comes out.
